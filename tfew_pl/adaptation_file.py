@@ -1,0 +1,81 @@
+"""Adaptations on disk: safetensors with a header that says what they are and for which backbone."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from tfew_pl.errors import UserError
+from tfew_pl.method import Adaptation
+
+FORMAT = "tfew_pl adaptation 1"
+_SAMPLES = 256
+
+
+def backbone_digest(backbone: nn.Module) -> str:
+    """Identity of a backbone's weights, whatever precision they were loaded in.
+
+    It hashes every parameter's name, shape, and up to 256 evenly spaced values in bfloat16, so that it takes
+    milliseconds a gigabyte.
+    """
+    digest = hashlib.sha256()
+    for name, parameter in sorted(backbone.named_parameters()):
+        values = parameter.detach().flatten()
+        stride = max(1, len(values) // _SAMPLES)
+        sample = values[::stride][:_SAMPLES].to("cpu", torch.bfloat16).contiguous()
+        digest.update(f"{name} {tuple(parameter.shape)}".encode())
+        digest.update(sample.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def to_bytes(adaptation: Adaptation, method: str, backbone: str) -> bytes:
+    """The adaptation as the content of a safetensors file.
+
+    Args:
+        adaptation: what was trained.
+        method: name of the method.
+        backbone: the backbone's digest.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in adaptation.state_dict().items()}
+    header = {"format": FORMAT, "method": method, "backbone": backbone, "slots": adaptation.slots}
+    return save(tensors, {"tfew_pl": json.dumps(header, sort_keys=True)})
+
+
+def load_into(adaptation: Adaptation, path: Path, method: str, backbone: str) -> None:
+    """Reads an adaptation's parameters from a file into an attached adaptation of one or more slots.
+
+    A file of one slot fills every slot.
+
+    Raises:
+        UserError: the file cannot be read, or is for another method or backbone.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: not a readable safetensors file ({error})") from error
+    try:
+        header = json.loads(metadata.get("tfew_pl", "{}"))
+    except ValueError:
+        header = {}
+    if not (isinstance(header, dict) and header.get("format") == FORMAT and {"method", "backbone"} <= set(header)):
+        raise UserError(f"{path}: not an adaptation of tfew_pl")
+    if header["method"] != method:
+        raise UserError(f"{path}: an adaptation of method {header['method']}, not {method}")
+    if header["backbone"] != backbone:
+        raise UserError(f"{path}: made for backbone {header['backbone']}, but this backbone is {backbone}")
+    own = adaptation.state_dict()
+    if set(own) != set(tensors):
+        raise UserError(f"{path}: its tensors are not those of {method} on this backbone")
+    for name, tensor in tensors.items():
+        if tensor.shape[1:] != own[name].shape[1:] or tensor.shape[0] not in (1, own[name].shape[0]):
+            raise UserError(f"{path}: {name} is {tuple(tensor.shape)}, expected {tuple(own[name].shape)}")
+    for name, tensor in tensors.items():
+        own[name].copy_(tensor.expand_as(own[name]))

@@ -1,0 +1,91 @@
+"""What a run costs: the paper's estimates (Section 4.2) and PyTorch's own count.
+
+An encoder-decoder of N parameters spends N FLOPs a token on inference, since each token passes through one
+half of it; training spends three times as much. A decoder-only model spends 2N and 6N (Kaplan et al. 2020).
+"""
+
+import resource
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # a table must not wait for torch
+    import torch
+
+    from tfew_pl.encoding import Encoded
+
+TOKEN_ID_BYTES = 4
+"""Bytes of a stored token id (Section 4.2: 41 examples of 98 tokens are 16 kB)."""
+VALUE_BYTES = 4
+"""Bytes of a stored parameter in single precision."""
+
+
+def flops_per_token(parameters: float, encoder_decoder: bool = True) -> float:
+    """Inference FLOPs a token: N for an encoder-decoder, 2N for a decoder-only model."""
+    return parameters if encoder_decoder else 2 * parameters
+
+
+def inference_flops(
+    parameters: float,
+    tokens: float,
+    shots: int = 0,
+    shot_tokens: float = 0,
+    encoder_decoder: bool = True,
+) -> float:
+    """FLOPs of one prediction.
+
+    Args:
+        parameters: of the backbone, N.
+        tokens: of the example and all of its choices.
+        shots: examples in the context.
+        shot_tokens: of an example in the context, with its correct choice only.
+    """
+    return flops_per_token(parameters, encoder_decoder) * (tokens + shots * shot_tokens)
+
+
+def training_flops(
+    parameters: float, tokens: float, steps: int, batch_size: int, encoder_decoder: bool = True
+) -> float:
+    """FLOPs of a training: three times inference, for every example of every step."""
+    return 3 * flops_per_token(parameters, encoder_decoder) * tokens * steps * batch_size
+
+
+def context_bytes(shots: int, shot_tokens: float) -> int:
+    """Bytes that in-context learning keeps for a task: the token ids of its examples."""
+    return round(shots * shot_tokens * TOKEN_ID_BYTES)
+
+
+def adaptation_bytes(parameters: int) -> int:
+    """Bytes of an adaptation in single precision."""
+    return parameters * VALUE_BYTES
+
+
+def median_tokens(examples: Sequence["Encoded"]) -> float:
+    """Median length of an example: its input and all of its choices (Section 4.2 uses 103)."""
+    return statistics.median(e.tokens for e in examples)
+
+
+def median_shot_tokens(examples: Sequence["Encoded"]) -> float:
+    """Median length of an example in a context: its input and its correct choice (Section 4.2 uses 98)."""
+    return statistics.median(len(e.input_ids) + len(e.choices[e.gold]) for e in examples)
+
+
+def count_flops(call: Callable[[], object]) -> int:
+    """FLOPs of a call as PyTorch counts them, matrix products of the forward and backward pass."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        call()
+    total: int = counter.get_total_flops()
+    return total
+
+
+def peak_memory_bytes(device: "torch.device") -> int:
+    """Peak memory of the device since its start, or of this process on a CPU."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

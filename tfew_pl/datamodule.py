@@ -1,0 +1,141 @@
+"""The LightningDataModule of a run: few-shot training draws, evaluation over all templates."""
+
+import random
+from collections.abc import Sequence
+
+import pytorch_lightning as pl
+from torch.utils.data import DataLoader, Dataset
+
+from tfew_pl.encoding import Encoded, PromptEncoder, collate
+from tfew_pl.ranking import ChoiceBatch
+from tfew_pl.tasks.task import Row
+
+EVALUATION_TOKENS = 8192
+"""Padded tokens, of inputs and choices, in an evaluation batch."""
+
+
+class TrainingDraws(Dataset[Encoded]):
+    """The examples of a whole training, one a position, each through a template drawn at random.
+
+    A position's draw depends on the seed and the position only, so that a resumed or distributed training
+    sees what an undisturbed one sees. Each pass over the examples has an order of its own.
+
+    Args:
+        encoder: renders and tokenizes.
+        rows: the few-shot examples.
+        seed: of orders and templates.
+        steps: optimizer steps.
+        batch_size: examples a step.
+        drop_last: leave out what is left of a pass after its last full batch.
+    """
+
+    def __init__(
+        self,
+        encoder: PromptEncoder,
+        rows: Sequence[Row],
+        *,
+        seed: int,
+        steps: int,
+        batch_size: int,
+        drop_last: bool,
+    ) -> None:
+        self._encoder = encoder
+        self._rows = rows
+        self._seed = seed
+        self._size = steps * batch_size
+        full = len(rows) // batch_size * batch_size
+        self._pass = full if drop_last and full else len(rows)
+        self._order: tuple[int, list[int]] = (-1, [])
+
+    def __len__(self) -> int:
+        return self._size
+
+    def _order_of(self, epoch: int) -> list[int]:
+        if self._order[0] != epoch:
+            order = list(range(len(self._rows)))
+            random.Random(f"order {self._seed} {epoch}").shuffle(order)
+            self._order = (epoch, order)
+        return self._order[1]
+
+    def __getitem__(self, position: int) -> Encoded:
+        if not 0 <= position < self._size:
+            raise IndexError(position)
+        epoch, place = divmod(position, self._pass)
+        example = self._order_of(epoch)[place]
+        generator = random.Random(f"template {self._seed} {position}")
+        template = generator.randrange(len(self._encoder.templates))
+        return self._encoder.encode(self._rows[example], example, template, generator)
+
+
+class EvaluationBatches(Dataset[ChoiceBatch]):
+    """Every example through every template, in batches of similar length and about equal size.
+
+    An item is a batch, so that a distributed sampler hands out whole batches; what it hands out twice is
+    told apart by the batch's `key`.
+    """
+
+    def __init__(self, examples: Sequence[Encoded], tokens: int = EVALUATION_TOKENS) -> None:
+        self._batches: list[list[Encoded]] = []
+        batch: list[Encoded] = []
+        shape = (0, 0, 0)
+        for example in sorted(examples, key=lambda e: (len(e.input_ids), e.template, e.example)):
+            own = (len(example.input_ids), len(example.choices), max(map(len, example.choices)))
+            source, choices, longest = map(max, shape, own)
+            if batch and (source + choices * longest) * (len(batch) + 1) > tokens:
+                self._batches.append(batch)
+                batch, (source, choices, longest) = [], own
+            shape = (source, choices, longest)
+            batch.append(example)
+        if batch:
+            self._batches.append(batch)
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> ChoiceBatch:
+        return collate(self._batches[index])
+
+
+def evaluation_generator(template: int, example: int) -> random.Random:
+    """What a template that draws at random draws from in evaluation: it depends on the pair only."""
+    return random.Random(f"evaluation {template} {example}")
+
+
+def encode_evaluation(encoder: PromptEncoder, rows: Sequence[Row]) -> list[Encoded]:
+    """Every example through every template of the encoder."""
+    return [
+        encoder.encode(row, example, template, evaluation_generator(template, example))
+        for template in range(len(encoder.templates))
+        for example, row in enumerate(rows)
+    ]
+
+
+class TFewDataModule(pl.LightningDataModule):
+    """Training draws and evaluation batches of one run.
+
+    Args:
+        draws: the training; None for a run that does not train.
+        examples: what is evaluated.
+        batch_size: examples a training step.
+    """
+
+    def __init__(self, draws: TrainingDraws | None, examples: Sequence[Encoded], batch_size: int = 1) -> None:
+        super().__init__()
+        self._draws = draws
+        self._examples = examples
+        self._batch_size = batch_size
+
+    def train_dataloader(self) -> DataLoader[Encoded]:
+        """Micro-batches; the recipe's batch size is divided among devices and accumulated micro-batches."""
+        trainer = self.trainer
+        parts = 1 if trainer is None else trainer.world_size * trainer.accumulate_grad_batches
+        if self._draws is None or self._batch_size % parts:
+            raise ValueError(f"a batch of {self._batch_size} cannot be divided into {parts} equal parts")
+        return DataLoader(self._draws, batch_size=self._batch_size // parts, collate_fn=collate)
+
+    def val_dataloader(self) -> DataLoader[ChoiceBatch]:
+        """Whole batches of every example and template."""
+        return DataLoader(EvaluationBatches(self._examples), batch_size=None)
+
+    test_dataloader = val_dataloader
+    predict_dataloader = val_dataloader

@@ -1,0 +1,131 @@
+"""From a task's example and a template to token ids, and from those to a padded batch."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from tfew_pl.errors import UserError
+from tfew_pl.prompts import Template
+from tfew_pl.ranking import ChoiceBatch
+from tfew_pl.tasks.task import Row, Task
+
+INPUT_TOKENS = 256
+"""Longest input, EOS included (release)."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An input with its answer choices as token ids, each ending in EOS."""
+
+    input_ids: tuple[int, ...]
+    choices: tuple[tuple[int, ...], ...]
+    gold: int
+    template: int = 0
+    example: int = 0
+    context: int = 0
+    """Which few-shot example stands before the input, in in-context learning."""
+    slot: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the input and of all choices."""
+        return len(self.input_ids) + sum(map(len, self.choices))
+
+
+class PromptEncoder:
+    """Renders a task's examples through its templates and tokenizes them, each pair once.
+
+    Args:
+        task: whose label and name are used.
+        templates: what an example can be rendered with.
+        tokenizer: of the backbone; it appends EOS.
+        input_tokens: inputs are cut to this length, EOS kept.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        templates: Sequence[Template],
+        tokenizer: PreTrainedTokenizerBase,
+        input_tokens: int = INPUT_TOKENS,
+    ) -> None:
+        self.task = task
+        self.templates = list(templates)
+        self._tokenizer = tokenizer
+        self._input_tokens = input_tokens
+        self._ids: dict[str, tuple[int, ...]] = {}
+        self._encoded: dict[tuple[int, int], Encoded] = {}
+
+    def tokenize(self, text: str) -> tuple[int, ...]:
+        """Token ids of a text, cut to the longest input, EOS at the end."""
+        ids = self._tokenizer(text, truncation=True, max_length=self._input_tokens)["input_ids"]
+        return tuple(ids)
+
+    def _choice(self, text: str) -> tuple[int, ...]:
+        if text not in self._ids:
+            self._ids[text] = self.tokenize(text)
+        return self._ids[text]
+
+    def encode(self, row: Row, example: int, template: int, generator: random.Random) -> Encoded:
+        """An example through a template.
+
+        Args:
+            row: the example.
+            example: its index, which with the template identifies the pair.
+            template: index of the template.
+            generator: for templates that draw at random; such are rendered anew at each call.
+
+        Raises:
+            UserError: the template gives no answer choices or no target, or the label is none of the choices.
+        """
+        key = (example, template)
+        if key not in self._encoded or self.templates[template].is_random:
+            self._encoded[key] = self.encode_behind([""], row, example, template, generator)[0]
+        return self._encoded[key]
+
+    def encode_behind(
+        self, contexts: Sequence[str], row: Row, example: int, template: int, generator: random.Random
+    ) -> list[Encoded]:
+        """An example through a template, once behind each context; arguments and errors as for `encode`."""
+        chosen = self.templates[template]
+        prompt = chosen.render(row, generator)
+        where = f"task {self.task.name}, example {example}, template {chosen.name!r}"
+        if prompt is None or prompt.choices is None:
+            missing = "target" if prompt is None else "answer choices"
+            raise UserError(f"{where}: the template has no {missing}")
+        gold = self.task.label(row)
+        if not 0 <= gold < len(prompt.choices):
+            raise UserError(f"{where}: label {gold}, but there are {len(prompt.choices)} answer choices")
+        choices = tuple(map(self._choice, prompt.choices))
+        return [
+            Encoded(self.tokenize(context + prompt.input), choices, gold, template, example, number)
+            for number, context in enumerate(contexts)
+        ]
+
+
+def _pad(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of ids -> (rows, longest) ids with zeros behind, and where there is a token."""
+    width = max(map(len, rows))
+    ids = torch.tensor([(*row, *[0] * (width - len(row))) for row in rows])
+    lengths = torch.tensor([len(row) for row in rows])
+    return ids, torch.arange(width) < lengths[:, None]
+
+
+def collate(examples: Sequence[Encoded]) -> ChoiceBatch:
+    """Examples as one padded batch; they may have different numbers of choices."""
+    input_ids, input_mask = _pad([e.input_ids for e in examples])
+    most = max(len(e.choices) for e in examples)
+    ids, mask = _pad([c for e in examples for c in (*e.choices, *[()] * (most - len(e.choices)))])
+    slots = torch.tensor([e.slot for e in examples])
+    return ChoiceBatch(
+        input_ids=input_ids,
+        input_mask=input_mask,
+        choice_ids=ids.view(len(examples), most, -1),
+        choice_mask=mask.view(len(examples), most, -1),
+        gold=torch.tensor([e.gold for e in examples]),
+        key=torch.tensor([(e.template, e.example, e.context) for e in examples]),
+        slot=slots if slots.any() else None,
+    )

@@ -1,0 +1,50 @@
+"""What a record says of the machine and the code that made it."""
+
+import platform
+import subprocess
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("tfew_pl", "torch", "pytorch-lightning", "transformers", "datasets", "promptsource", "numpy")
+
+
+def package_versions() -> dict[str, str | None]:
+    """Versions of the packages on which numbers depend; None for one that is not installed."""
+    versions: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return versions
+
+
+@lru_cache(maxsize=1)
+def commit() -> str | None:
+    """The commit of the working copy, with "+" if its files differ from it; None outside a working copy."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(folder), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """The environment of a run: device, threads, versions, commit."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {
+        "device": f"{device.type} ({name})",
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "packages": package_versions(),
+        "commit": commit(),
+    }

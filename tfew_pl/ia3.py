@@ -1,0 +1,76 @@
+"""(IA)3: learned rescaling of keys, values and inner feed-forward activations (Section 3.3)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tfew_pl.method import Adaptation, Method
+
+KEYS_AND_VALUES = (".k", ".v")
+"""Endings of the linear maps whose outputs l_k and l_v scale."""
+FEED_FORWARD_OUTPUT = ".wo"
+"""Ending of the linear map whose input, the inner feed-forward activations, l_ff scales."""
+
+
+@dataclass(frozen=True)
+class IA3Config:
+    """(IA)3 has nothing to set."""
+
+
+class IA3Adaptation(Adaptation):
+    """The vectors l_k, l_v and l_ff of every layer, ones at the start; each is (slots, dimension).
+
+    Keys and values are scaled in the encoder's self-attention, the decoder's self-attention and
+    cross-attention. In a gated feed-forward, scaling the input of the output map equals scaling `wi_1`'s
+    output, as the release does. Memory: slots x (3 d_model + ...) values, 540,672 a slot on T0-3B.
+    """
+
+    def __init__(self, backbone: nn.Module, slots: int) -> None:
+        super().__init__(slots)
+        self.scales = nn.ParameterDict()
+        self._maps: dict[str, nn.Linear] = {}
+        for path, module in backbone.named_modules():
+            if not isinstance(module, nn.Linear):
+                continue
+            if path.endswith(KEYS_AND_VALUES):
+                self._scale_output(path, module)
+            elif path.endswith(FEED_FORWARD_OUTPUT):
+                self._scale_input(path, module)
+
+    def _add(self, path: str, module: nn.Linear, dimension: int) -> nn.Parameter:
+        self._maps[path] = module
+        key = path.replace(".", "/")
+        self.scales[key] = nn.Parameter(torch.ones(self.slots, dimension, device=module.weight.device))
+        return self.scales[key]
+
+    def _scaled(self, activation: Tensor, bank: Tensor) -> Tensor:
+        scale = self.select(bank, len(activation))  # (rows or 1, dimension)
+        return activation * scale.unsqueeze(1).to(activation.dtype)  # (rows, tokens, dimension)
+
+    def _scale_output(self, path: str, module: nn.Linear) -> None:
+        bank = self._add(path, module, module.out_features)
+        self._handles.append(module.register_forward_hook(lambda _module, _inputs, output: self._scaled(output, bank)))
+
+    def _scale_input(self, path: str, module: nn.Linear) -> None:
+        bank = self._add(path, module, module.in_features)
+        self._handles.append(module.register_forward_pre_hook(lambda _module, inputs: (self._scaled(inputs[0], bank),)))
+
+    @torch.no_grad()
+    def merge(self) -> None:
+        """Folds slot 0 into the weights: rows of the key and value maps, columns of the output maps."""
+        for path, module in self._maps.items():
+            scale = self.scales[path.replace(".", "/")][0].to(module.weight.dtype)
+            module.weight.mul_(scale if path.endswith(FEED_FORWARD_OUTPUT) else scale.unsqueeze(1))
+        self.detach()
+
+
+class IA3(Method):
+    """Registers (IA)3."""
+
+    name = "ia3"
+    summary = "(IA)3: rescale keys, values and inner activations by learned vectors (Liu et al. 2022)"
+    Config = IA3Config
+
+    def attach(self, backbone: nn.Module, *, slots: int = 1, generator: torch.Generator) -> IA3Adaptation:
+        return IA3Adaptation(backbone.requires_grad_(False), slots)

@@ -1,0 +1,155 @@
+"""The LightningModule: T-Few's losses, rank classification, optimizer and schedule."""
+
+from typing import Any
+
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from transformers import T5ForConditionalGeneration, get_linear_schedule_with_warmup
+
+from tfew_pl import losses
+from tfew_pl.adafactor import SlotAdafactor, clip_slots
+from tfew_pl.method import Adaptation
+from tfew_pl.predictions import RankedChoices
+from tfew_pl.ranking import ChoiceBatch, ChoiceScores, score_choices
+from tfew_pl.recipe import Recipe
+
+LOSSES = ("lm", "unlikelihood", "length_norm")
+
+
+class TFewModule(pl.LightningModule):
+    """Trains an adaptation and ranks answer choices.
+
+    A checkpoint holds the adaptation only, never the backbone.
+
+    Args:
+        backbone: a T5-family model, frozen where the method leaves it so.
+        adaptation: attached to it; None to rank without one.
+        recipe: losses, optimizer and schedule.
+        choices: the most answer choices of an example.
+    """
+
+    def __init__(
+        self,
+        backbone: T5ForConditionalGeneration,
+        adaptation: Adaptation | None,
+        recipe: Recipe,
+        choices: int,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.adaptation = adaptation
+        self.recipe = recipe
+        self.predictions = RankedChoices(choices)
+        self.strict_loading = False
+        self.history: list[dict[str, float]] = []
+        self._sums: dict[str, Tensor] = {}
+        self._batches = 0
+
+    def score(self, batch: ChoiceBatch, complement: bool = False) -> ChoiceScores:
+        """Scores of every choice's tokens, through the slots of the batch."""
+        if self.adaptation is None:
+            return score_choices(self.backbone, batch, complement)
+        with self.adaptation.use_slots(batch.slot):
+            return score_choices(self.backbone, batch, complement)
+
+    def on_fit_start(self) -> None:
+        """Dropout is on only if the recipe asks for it (a module in evaluation mode drops nothing)."""
+        self.backbone.train(self.recipe.dropout == "checkpoint")
+
+    def losses(self, batch: ChoiceBatch) -> Tensor:
+        """The sum of the weighted losses, over slots too: slots share no parameter."""
+        recipe = self.recipe
+        slots = 1 if self.adaptation is None else self.adaptation.slots
+        paper_form = recipe.unlikelihood_form == "paper"
+        scores = self.score(batch, complement=paper_form and recipe.unlikelihood_weight > 0)
+        parts = {}
+        if recipe.lm_weight:
+            parts["lm"] = losses.lm_loss(scores, batch, slots)
+        if recipe.unlikelihood_weight:
+            form = losses.unlikelihood_loss if paper_form else losses.release_unlikelihood_loss
+            parts["unlikelihood"] = form(scores, batch, recipe.unlikelihood_eos, slots)
+        if recipe.length_norm_weight:
+            parts["length_norm"] = losses.length_norm_loss(scores, batch, slots)
+        self._remember(parts)
+        weights = {name: getattr(recipe, f"{name}_weight") for name in parts}
+        return torch.stack([weights[name] * value.sum() for name, value in parts.items()]).sum()
+
+    def training_step(self, batch: ChoiceBatch, batch_index: int) -> Tensor:
+        """The losses of a batch."""
+        return self.losses(batch)
+
+    def _remember(self, parts: dict[str, Tensor]) -> None:
+        for name, value in parts.items():
+            value = value.detach().mean()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._batches += 1
+
+    def on_train_batch_end(self, outputs: Any, batch: ChoiceBatch, batch_index: int) -> None:
+        """Notes the mean losses fifty times a training."""
+        step = self.global_step
+        every = max(1, self.recipe.steps // 50)
+        noted = self.history[-1]["step"] if self.history else 0
+        if step == noted or (step % every and step != self.recipe.steps):  # the same step: still accumulating
+            return
+        reduce = self.trainer.strategy.reduce  # over devices
+        means = {name: float(reduce(total / self._batches)) for name, total in self._sums.items()}
+        self.history.append({"step": step, **means})
+        self._sums, self._batches = {}, 0
+
+    def loss_table(self) -> pd.DataFrame:
+        """The noted losses: `step` and the mean of each loss since the row before."""
+        return pd.DataFrame(self.history, columns=["step", *LOSSES]).astype({"step": "int64"})
+
+    def _rank(self, batch: ChoiceBatch) -> Tensor:
+        """(batch, choices), the choices' scores; validation, test and prediction are this one step."""
+        scores = self.score(batch).total(batch.choice_mask, self.recipe.length_normalized_ranking)
+        self.predictions.update(batch.key, batch.gold, scores)
+        return scores
+
+    def validation_step(self, batch: ChoiceBatch, batch_index: int) -> None:
+        """Ranks the choices."""
+        self._rank(batch)
+
+    test_step = validation_step
+
+    def predict_step(self, batch: ChoiceBatch, batch_index: int = 0) -> Tensor:
+        """Ranks the choices: (batch, choices) scores."""
+        return self._rank(batch)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forgets earlier predictions."""
+        self.predictions.reset()
+
+    on_test_epoch_start = on_validation_epoch_start
+    on_predict_epoch_start = on_validation_epoch_start
+
+    def _trained(self) -> list[nn.Parameter]:
+        source = self.backbone if self.adaptation is None else self.adaptation
+        return [p for p in source.parameters() if p.requires_grad]
+
+    def configure_optimizers(self) -> Any:
+        """Adafactor with a linear warm-up and a linear decay (Section 3.5)."""
+        optimizer = SlotAdafactor(
+            self._trained(), lr=self.recipe.learning_rate, scale_parameter=self.recipe.scale_parameter
+        )
+        schedule = get_linear_schedule_with_warmup(optimizer, self.recipe.warmup_steps, self.recipe.steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips the gradient of each slot on its own."""
+        if gradient_clip_val is not None and self.adaptation is not None and self.adaptation.slots > 1:
+            clip_slots(self._trained(), gradient_clip_val)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the backbone out of the checkpoint."""
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith("backbone.")}

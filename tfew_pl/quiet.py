@@ -1,0 +1,44 @@
+"""Silencing what libraries say of settings that are meant; everything else they say still shows."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Within it, Lightning says nothing of devices it was not asked to use, and nothing of data workers."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        # The data are a few hundred cached examples: workers would cost more than they bring.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # The recipe decides whether dropout is on, and evaluation mode is what turns it off.
+        warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
+        # Pre-training has nothing to validate on.
+        warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
+        # Lightning 2.6 makes tree specs in a way that torch 2.13 announces to remove.
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Within it, transformers shows no bars, and nothing of untied heads that `load_backbone` sees to."""
+    from transformers.utils import logging as transformers_logging
+
+    level = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()

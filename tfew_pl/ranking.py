@@ -1,0 +1,144 @@
+"""Scoring answer choices: the inner loop of training and evaluation.
+
+The encoder runs once an input. The choices of an example share its cross-attention keys and values: for the
+cross-attention alone, the decoder's states go from (batch x choices, tokens) to (batch, choices x tokens).
+The language-model head runs only where a choice has a token.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import T5ForConditionalGeneration
+
+DECODER_START = 0
+"""T5's decoder starts from the padding token."""
+
+
+@dataclass
+class ChoiceBatch:
+    """Inputs with their answer choices, padded.
+
+    Symbols: batch, source (tokens of the longest input), choices (the most of any example), tokens (of the
+    longest choice, EOS included).
+    """
+
+    input_ids: Tensor
+    """(batch, source)"""
+    input_mask: Tensor
+    """(batch, source), True on tokens"""
+    choice_ids: Tensor
+    """(batch, choices, tokens)"""
+    choice_mask: Tensor
+    """(batch, choices, tokens), True on tokens; a choice that an example does not have is False throughout"""
+    gold: Tensor
+    """(batch,), index of the correct choice"""
+    key: Tensor
+    """(batch, 3), template, example and context, by which scores are told apart"""
+    slot: Tensor | None = None
+    """(batch,), the slot each example uses; None for slot 0 throughout"""
+
+    def to(self, device: torch.device) -> "ChoiceBatch":
+        """The same on another device."""
+        return ChoiceBatch(*(None if t is None else t.to(device) for t in vars(self).values()))  # type: ignore[arg-type]
+
+
+@dataclass
+class ChoiceScores:
+    """Log-probabilities of the choices' tokens, 0 where there is no token."""
+
+    log_probability: Tensor
+    """(batch, choices, tokens), log p"""
+    log_complement: Tensor
+    """(batch, choices, tokens), log(1 - p) of wrong choices' tokens, exact also for p near 1; 0 elsewhere"""
+
+    def total(self, mask: Tensor, length_normalized: bool) -> Tensor:
+        """Scores of the choices: log-probability, over the number of tokens if normalized (beta, Eq. 2).
+
+        Args:
+            mask: (batch, choices, tokens)
+
+        Returns:
+            (batch, choices), minus infinity for a choice that an example does not have.
+        """
+        lengths = mask.sum(-1)  # (batch, choices)
+        total = self.log_probability.sum(-1)
+        if length_normalized:
+            total = total / lengths.clamp(min=1)
+        return total.masked_fill(lengths == 0, float("-inf"))
+
+
+def score_choices(backbone: T5ForConditionalGeneration, batch: ChoiceBatch, complement: bool = False) -> ChoiceScores:
+    """Scores every token of every choice of every example.
+
+    Args:
+        backbone: a T5-family model; adaptations attached to it take part.
+        batch: the examples.
+        complement: whether log(1 - p) is wanted, for the unlikelihood loss.
+    """
+    states = backbone.encoder(input_ids=batch.input_ids, attention_mask=batch.input_mask).last_hidden_state
+    examples, choices, tokens = batch.choice_ids.shape
+    rows = batch.choice_ids.reshape(examples * choices, tokens)
+    decoder_ids = torch.cat([rows.new_full((len(rows), 1), DECODER_START), rows[:, :-1]], dim=1)
+    with _shared_cross_attention(backbone.decoder, choices):
+        decoded = backbone.decoder(
+            input_ids=decoder_ids,
+            encoder_hidden_states=states,  # (batch, source, d_model)
+            encoder_attention_mask=_additive(batch.input_mask, states.dtype),
+            use_cache=False,
+        ).last_hidden_state  # (batch x choices, tokens, d_model)
+    mask = batch.choice_mask
+    hidden = decoded.view(examples, choices, tokens, -1)[mask]  # (chosen, d_model)
+    if backbone.config.scale_decoder_outputs:
+        hidden = hidden * backbone.model_dim**-0.5
+    logits = backbone.lm_head(hidden).float()  # (chosen, vocabulary)
+    target = batch.choice_ids[mask]
+    normalizer = logits.logsumexp(-1)
+    chosen = logits.gather(-1, target[:, None])[:, 0] - normalizer
+    zeros = torch.zeros(mask.shape, device=chosen.device)
+    scores = zeros.masked_scatter(mask, chosen)
+    if not complement:
+        return ChoiceScores(scores, zeros)
+    wrong = mask & ~_is_gold(batch)
+    part = wrong[mask]
+    # log(1 - p) = logsumexp over the other tokens - logsumexp over all: no cancellation when p is near 1.
+    others = logits[part].scatter(-1, target[part][:, None], float("-inf")).logsumexp(-1)
+    return ChoiceScores(scores, zeros.masked_scatter(wrong, others - normalizer[part]))
+
+
+def _is_gold(batch: ChoiceBatch) -> Tensor:
+    """(batch, choices, 1), True at the correct choice."""
+    choices = torch.arange(batch.choice_ids.shape[1], device=batch.gold.device)
+    return (choices == batch.gold[:, None])[:, :, None]
+
+
+def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """(batch, source) -> (batch, 1, 1, source), the smallest number where there is no token, else 0."""
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)[
+        :, None, None
+    ]
+
+
+@contextmanager
+def _shared_cross_attention(decoder: nn.Module, choices: int) -> Iterator[None]:
+    """Within it, cross-attention sees an example's choices side by side, over one set of keys and values."""
+
+    def side_by_side(_module: nn.Module, inputs: tuple[Tensor, ...], named: dict[str, Any]) -> Any:
+        rows, tokens, width = inputs[0].shape
+        return (inputs[0].reshape(rows // choices, choices * tokens, width), *inputs[1:]), named
+
+    def one_below_another(_module: nn.Module, _inputs: Any, output: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        batch, tokens, width = output[0].shape
+        return (output[0].reshape(batch * choices, tokens // choices, width), *output[1:])
+
+    attentions = [block.layer[1].EncDecAttention for block in decoder.block]  # type: ignore[union-attr]
+    handles = [a.register_forward_pre_hook(side_by_side, with_kwargs=True) for a in attentions]
+    handles += [a.register_forward_hook(one_below_another) for a in attentions]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

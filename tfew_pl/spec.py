@@ -1,0 +1,121 @@
+"""What determines a run."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from tfew_pl.errors import UserError
+from tfew_pl.recipe import Recipe
+
+ZERO_SHOT = "zero-shot"
+IN_CONTEXT = "in-context"
+Precision = Literal["fp32", "bf16"]
+"""Of the backbone's weights. T5's activations overflow float16, so there is no such choice."""
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class InContext:
+    """In-context learning: the few-shot examples stand in the input, nothing is trained."""
+
+    contexts: Literal["ensemble"] = "ensemble"
+    """`ensemble`: one example a context, a choice's scores averaged over the contexts (Min et al. 2022)."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What accuracy is measured on."""
+
+    examples: int | None = None
+    """Only the first examples of the evaluation split; None for all of them."""
+    templates: int | None = None
+    """Only the first templates by name; None for all of them."""
+
+    def __post_init__(self) -> None:
+        for name in ("examples", "templates"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"evaluation.{name} must be at least 1, not {value}")
+
+
+@dataclass(frozen=True)
+class Revisions:
+    """Digests or revisions of a run's inputs, so that a run with other inputs is another run."""
+
+    backbone: str = ""
+    data: str = ""
+    initial: str = ""
+    """Of the pre-trained adaptation that training starts from; empty where there is none."""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Everything that determines a run. Its digest is its identity."""
+
+    task: str
+    backbone: str = "pocket-t0"
+    method: str = "ia3"
+    """A registered method, `zero-shot` or `in-context`."""
+    seed: int = 42
+    """Of the few-shot split, the order of examples and templates, and a method's initialization."""
+    recipe: Recipe = field(default_factory=Recipe)
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+    """Fields of the method's configuration that differ from its defaults."""
+    in_context: InContext = InContext()
+    data: str = "pocket"
+    shots: int | None = None
+    """Few-shot examples; None for the task's own number."""
+    evaluation: Evaluation = Evaluation()
+    precision: Precision = "fp32"
+    revisions: Revisions = Revisions()
+
+    def __post_init__(self) -> None:
+        if str(self.precision) not in get_args(Precision):
+            why = ": T5's activations overflow it" if str(self.precision) in ("fp16", "float16", "16") else ""
+            raise UserError(f"precision is fp32 or bf16, not {self.precision}{why}")
+        if self.shots is not None and self.shots < 1:
+            raise UserError(f"shots must be at least 1, not {self.shots}")
+
+    @property
+    def trains(self) -> bool:
+        """Whether the run trains anything."""
+        return self.method not in (ZERO_SHOT, IN_CONTEXT)
+
+    def identity(self) -> dict[str, Any]:
+        """The fields on which the run's result depends; a field without influence is left out."""
+        values = dataclasses.asdict(self)
+        values["options"] = dict(sorted(self.options.items()))
+        if not self.trains:
+            # Ranking is all that a run without training takes from the recipe.
+            values["recipe"] = {"length_normalized_ranking": self.recipe.length_normalized_ranking}
+            del values["options"]
+        if self.method != IN_CONTEXT:
+            del values["in_context"]
+        if self.method == ZERO_SHOT:
+            del values["seed"], values["shots"]
+        return values
+
+    @property
+    def digest(self) -> str:
+        """The run's identity: 16 hexadecimal digits."""
+        text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def label(self) -> str:
+        """The run in a few words, for a person."""
+        seed = "" if self.method == ZERO_SHOT else f", seed {self.seed}"
+        return f"{self.method} on {self.task}{seed} ({self.backbone})"
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "RunSpec":
+        """The spec that `dataclasses.asdict` wrote."""
+        nested = {
+            "recipe": Recipe,
+            "in_context": InContext,
+            "evaluation": Evaluation,
+            "revisions": Revisions,
+        }
+        return cls(**{k: nested[k](**v) if k in nested else v for k, v in values.items()})

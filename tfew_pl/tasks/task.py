@@ -1,0 +1,62 @@
+"""What a task is: its dataset, its fields, its templates, its few-shot size."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tfew_pl.prompts import Template, load_templates
+
+Row = Mapping[str, Any]
+"""An example: a dataset's fields by name."""
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """Where the hub keeps a dataset."""
+
+    id: str
+    """The dataset's id."""
+    config: str | None
+    """Its configuration."""
+    train_split: str = "train"
+    """The split from which the few-shot examples are drawn."""
+    evaluation_split: str = "validation"
+    """The split on which accuracy is reported."""
+    by_hand: str | None = None
+    """What a user must do to get it, where the hub does not give it out."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A classification task that is solved by ranking answer choices."""
+
+    name: str
+    """How the command line calls it."""
+    title: str
+    """How the paper's tables call it."""
+    family: str
+    """One of T0's task families (Sanh et al. 2022)."""
+    templates_of: tuple[str, str | None]
+    """Dataset and subset under which promptsource keeps the templates."""
+    fields: tuple[str, ...]
+    """The fields that the templates and the label need."""
+    label: Callable[[Row], int]
+    """Index of the correct choice."""
+    choices: int
+    """Number of answer choices."""
+    shots: int
+    """Few-shot examples (Brown et al. 2020; paper, Section 3.1)."""
+    hub: HubSource
+    """Where the real data is."""
+    first_templates: int | None = None
+    """Keep only the first templates by name: the others render no target for half of the examples."""
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of guessing."""
+        return 1 / self.choices
+
+    def templates(self) -> list[Template]:
+        """The templates marked as the dataset's original task, by name."""
+        templates = [t for t in load_templates(*self.templates_of) if t.original_task]
+        return templates[: self.first_templates]
