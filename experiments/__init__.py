@@ -1,0 +1,1 @@
+"""Grids, the runner, tables and figures, and the `tfew` command."""

@@ -1,0 +1,46 @@
+"""`tfew methods`: the ways to solve a task."""
+
+from typing import Any
+
+from experiments.output import JSON, Column, show_json, show_table
+
+_COLUMNS = (
+    Column("name", "method"),
+    Column("trains", "trains", show=lambda trains: "yes" if trains else "no"),
+    Column("summary", "what it is"),
+    Column("options", "options", show=", ".join),
+)
+
+
+def rows() -> list[dict[str, Any]]:
+    """A row a method: the two that train nothing, then the registered ones by name."""
+    import dataclasses
+
+    from tfew_pl.registry import registered_methods
+    from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT
+
+    untrained = {
+        ZERO_SHOT: "the backbone as it is: no example of the task is seen",
+        IN_CONTEXT: "few-shot examples stand in the input, nothing is trained (Brown et al. 2020)",
+    }
+    listed: list[dict[str, Any]] = [
+        {"name": name, "trains": False, "summary": summary, "options": []} for name, summary in untrained.items()
+    ]
+    for name, point in sorted(registered_methods().items()):
+        method = point.load()
+        options = [f"{field.name}={field.default}" for field in dataclasses.fields(method.Config)]
+        listed.append({"name": name, "trains": True, "summary": method.summary, "options": options})
+    return listed
+
+
+def command(json: JSON = False) -> None:
+    """List the methods and their options.
+
+    Examples:
+        tfew methods
+        tfew methods --json
+    """
+    if json:
+        show_json(rows())
+    else:
+        show_table(rows(), _COLUMNS)

@@ -1,0 +1,117 @@
+"""`tfew pocket`: making the embedded backbones again, stage by stage."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Make the embedded backbones again, stage by stage, from a seed.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+
+Out = Annotated[Path, typer.Option(help="Folder to write.")]
+Seed = Annotated[int, typer.Option(help="Of the pre-training run.")]
+Init = Annotated[Path, typer.Option(help="Folder of the stage before.", exists=True, file_okay=False)]
+Processes = Annotated[int, typer.Option(help="Data-parallel processes; other weights if changed.", min=1)]
+
+
+def _log() -> None:
+    logging.getLogger("tfew_pl").setLevel(logging.INFO)
+
+
+def _stage(stage: str, out: Path, seed: int, init: Path, processes: int) -> None:
+    from tfew_pl.pocket.stages import run_stage
+
+    _log()
+    run_stage(stage, out, seed, init, processes=processes)
+
+
+@app.command()
+def tokenizer(out: Out, seed: Seed = 0) -> None:
+    """Train the vocabulary.
+
+    Example:
+        tfew pocket tokenizer --out work/tokenizer
+    """
+    from tfew_pl.pocket.tokenizer import train_tokenizer
+
+    _log()
+    train_tokenizer(out, seed)
+
+
+@app.command()
+def span(
+    out: Out,
+    tokenizer: Annotated[Path, typer.Option(help="Folder of the vocabulary.", exists=True, file_okay=False)],
+    seed: Seed = 0,
+    processes: Processes = 2,
+) -> None:
+    """Pre-train by span corruption on running text, from scratch.
+
+    Example:
+        tfew pocket span --out work/span --tokenizer work/tokenizer
+    """
+    from tfew_pl.pocket.stages import run_stage
+
+    _log()
+    run_stage("span", out, seed, tokenizer=tokenizer, processes=processes)
+
+
+@app.command()
+def lm(out: Out, init: Init, seed: Seed = 0, processes: Processes = 2) -> None:
+    """Adapt to language modeling: pocket-lm.
+
+    Example:
+        tfew pocket lm --out work/pocket-lm --init work/span
+    """
+    _stage("lm", out, seed, init, processes)
+
+
+@app.command()
+def t0(out: Out, init: Init, seed: Seed = 0, processes: Processes = 2) -> None:
+    """Train on many prompted tasks: pocket-t0.
+
+    Example:
+        tfew pocket t0 --out work/pocket-t0 --init work/pocket-lm
+    """
+    _stage("t0", out, seed, init, processes)
+
+
+@app.command()
+def ia3(
+    out: Annotated[Path, typer.Option(help="File to write.", dir_okay=False)],
+    backbone: Annotated[str, typer.Option(help="Backbone that the vectors are for.")] = "pocket-t0",
+    seed: Annotated[int, typer.Option(help="Of the mixture.")] = 0,
+    steps: Annotated[int, typer.Option(help="Optimizer steps; the paper takes 100,000.", min=1)] = 2000,
+    batch_size: Annotated[int, typer.Option(help="Examples a step, as in the paper.", min=1)] = 16,
+) -> None:
+    """Pre-train (IA)3 vectors on the mixture: where T-Few starts.
+
+    Example:
+        tfew pocket ia3 --out work/pocket-t0-ia3.safetensors
+    """
+    from rich.progress import Progress
+
+    from experiments.output import console
+    from tfew_pl.pocket import mixture
+    from tfew_pl.pretraining import pretrain, pretraining_recipe
+
+    with Progress(console=console()) as bar:
+        task = bar.add_task("pre-training (IA)3", total=1.0)
+        content = pretrain(
+            "ia3",
+            backbone,
+            lambda: mixture.examples(seed),
+            pretraining_recipe(steps, batch_size),
+            seed,
+            progress=lambda _stage, share: bar.update(task, completed=share),
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    unfinished.write_bytes(content)
+    unfinished.replace(out)
+    typer.echo(f"Wrote {out} ({len(content)} bytes)", err=True)

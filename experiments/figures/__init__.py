@@ -1,0 +1,1 @@
+"""The paper's figures, as pure functions of tables."""

@@ -1,0 +1,268 @@
+"""Grid files: YAML that expands to an ordered list of runs.
+
+Every key that there is:
+
+    name: example
+    description: What it is for.
+    store: results/example        # where its records go; results/runs if left out
+    defaults:                     # fields of a RunSpec
+      backbone: pocket-t0
+      recipe: {steps: 100}        # or the name of a recipe
+    variants:                     # rows of a table
+      - name: (IA)3
+        method: ia3               # fields that differ from the defaults
+        without: [unlikelihood]   # ingredients taken out of the recipe
+        sweep:                    # every combination is a run; the last key varies fastest
+          task: all               # or a list of names
+          seed: official          # or a list of seeds
+          recipe.learning_rate: [3e-3, 1e-3]
+    partners:                     # with `--backbone t0-3b`, pocket-lm becomes t5-lm-xl
+      t0-3b: {pocket-lm: t5-lm-xl}
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from experiments.specs import build_spec, merged, set_value, spec_keys, unknown_key
+from tfew_pl.errors import UserError
+from tfew_pl.hub import HubUnreachableError
+from tfew_pl.naming import look_up
+from tfew_pl.resolve import resolve
+from tfew_pl.spec import RunSpec
+from tfew_pl.tasks import TASKS
+from tfew_pl.tasks.splits import OFFICIAL_SEEDS
+
+DEFAULT_STORE = Path("results/runs")
+"""Where records go when nobody says otherwise."""
+_SHIPPED = Path(__file__).parent / "grids"
+_KEYS = ("name", "description", "store", "defaults", "variants", "partners")
+_WORDS: dict[str, dict[str, list[Any]]] = {
+    "task": {"all": list(TASKS)},
+    "seed": {"official": list(OFFICIAL_SEEDS)},
+}
+
+
+class GridRun(NamedTuple):
+    """A run and the variant that it belongs to."""
+
+    variant: str
+    spec: RunSpec
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What a grid file asks for."""
+
+    name: str
+    description: str
+    store: Path
+    """Folder of the records, relative to the working directory."""
+    runs: tuple[GridRun, ...]
+    """Every run once, in the file's order; their specs are resolved, so that their digests are final."""
+
+    def variants(self) -> dict[str, list[RunSpec]]:
+        """The specs of every variant, in order."""
+        specs: dict[str, list[RunSpec]] = {}
+        for run in self.runs:
+            specs.setdefault(run.variant, []).append(run.spec)
+        return specs
+
+
+def find_grid(name: str) -> Path:
+    """The grid file of that path, or the shipped one of that name.
+
+    Raises:
+        UserError: there is neither; the message names the nearest.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        return path
+    return look_up("grid", name, {file.stem: file for file in sorted(_SHIPPED.glob("*.yaml"))})
+
+
+def load_grid(
+    path: Path,
+    *,
+    backbone: str | None = None,
+    data: str | None = None,
+    resolved: Callable[[RunSpec], RunSpec] = resolve,
+) -> Grid:
+    """Reads, checks and expands a grid file.
+
+    Args:
+        path: of the YAML file.
+        backbone: takes the place of the default backbone, in the variants that use it; `partners` says what
+            takes the place of other backbones.
+        data: takes the place of the default data source, likewise.
+        resolved: checks a spec against what is installed, and pins its inputs.
+
+    Raises:
+        UserError: the file cannot be read, or anything in it is wrong; the message lists every problem.
+    """
+    content = _read(path)
+    problems: list[str] = []
+    name, description = (_text(content, key, problems) for key in ("name", "description"))
+    store = _text(content, "store", problems) if "store" in content else str(DEFAULT_STORE)
+    for key in content.keys() - set(_KEYS):
+        problems.append(f"{key}: {unknown_key(str(key), _KEYS)}")
+    defaults = _mapping(content, "defaults", problems)
+    for key in defaults.keys() - set(spec_keys()):
+        problems.append(f"defaults: {key}: {unknown_key(str(key), spec_keys())}")
+    defaults = {key: value for key, value in defaults.items() if key in spec_keys()}
+    replacements = _Replacements(defaults, _mapping(content, "partners", problems), backbone, data)
+    runs: list[GridRun] = []
+    for label, values in _variants(content, problems):
+        runs += _expand(label, merged(defaults, values), replacements, resolved, problems)
+    _find_duplicates(runs, problems)
+    if problems:
+        unique = list(dict.fromkeys(problems))
+        count = "1 problem" if len(unique) == 1 else f"{len(unique)} problems"
+        raise UserError(f"{path}: {count}" + "".join(f"\n  {problem}" for problem in unique))
+    return Grid(name, description, Path(store), tuple(runs))
+
+
+class _Replacements:
+    """What the command line puts in the place of a grid's backbones and data."""
+
+    def __init__(
+        self, defaults: Mapping[str, Any], partners: Mapping[str, Any], backbone: str | None, data: str | None
+    ) -> None:
+        plain = RunSpec(task="")
+        default_backbone = defaults.get("backbone", plain.backbone)
+        default_data = defaults.get("data", plain.data)
+        of_backbone = {} if backbone is None else partners.get(backbone, {})
+        self._of: dict[str, dict[Any, Any]] = {
+            "backbone": dict(of_backbone) if isinstance(of_backbone, Mapping) else {},
+            "data": {},
+        }
+        self._missing = {"backbone": default_backbone, "data": default_data}
+        if backbone is not None:
+            self._of["backbone"][default_backbone] = backbone
+        if data is not None:
+            self._of["data"][default_data] = data
+
+    def apply(self, values: dict[str, Any]) -> None:
+        for key, replacement in self._of.items():
+            value = values.get(key, self._missing[key])
+            if isinstance(value, str) and value in replacement:
+                values[key] = replacement[value]
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader that refuses a key given twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                line = node.start_mark.line + 1
+                raise yaml.YAMLError(f"the key {key!r} is given twice in the block at line {line}")
+        return super().construct_mapping(node, deep)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a safe loader
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the grid {path}: {getattr(error, 'strerror', None) or error}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path}: a grid has the keys {', '.join(_KEYS)}")
+    return content
+
+
+def _text(content: Mapping[str, Any], key: str, problems: list[str]) -> str:
+    value = content.get(key)
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    problems.append(f"{key}: missing" if value is None else f"{key}: expected a text, not {value!r}")
+    return ""
+
+
+def _mapping(content: Mapping[str, Any], key: str, problems: list[str]) -> Mapping[str, Any]:
+    value = content.get(key)
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        return value
+    problems.append(f"{key}: expected keys with values, not {value!r}")
+    return {}
+
+
+def _variants(content: Mapping[str, Any], problems: list[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    variants = content.get("variants")
+    if not isinstance(variants, list) or not variants:
+        problems.append("variants: expected a list of at least one variant")
+        return
+    seen: set[str] = set()
+    for number, variant in enumerate(variants, 1):
+        if not isinstance(variant, Mapping) or not isinstance(variant.get("name"), str):
+            problems.append(f"variant number {number}: expected keys with values, a `name` among them")
+            continue
+        name = variant["name"]
+        if name in seen:
+            problems.append(f"variant {name!r}: the name is given twice")
+        seen.add(name)
+        yield name, {key: value for key, value in variant.items() if key != "name"}
+
+
+def _expand(
+    name: str,
+    values: dict[str, Any],
+    replacements: _Replacements,
+    resolved: Callable[[RunSpec], RunSpec],
+    problems: list[str],
+) -> list[GridRun]:
+    before = len(problems)
+    sweep = _sweep(name, values.pop("sweep", {}), problems)
+    runs = []
+    for combination in itertools.product(*sweep.values()):
+        chosen = dict(values)
+        for key, value in zip(sweep, combination, strict=True):
+            set_value(chosen, key, value)
+        replacements.apply(chosen)
+        spec, found = build_spec(chosen)
+        if spec is not None:
+            try:
+                spec = resolved(spec)
+            except HubUnreachableError:
+                raise
+            except UserError as error:
+                found = str(error).split("; ")
+        if spec is not None:
+            runs.append(GridRun(name, spec))
+        problems += [f"variant {name!r}: {problem}" for problem in found]
+    return runs if len(problems) == before else []
+
+
+def _sweep(name: str, sweep: Any, problems: list[str]) -> dict[str, list[Any]]:
+    if not isinstance(sweep, Mapping):
+        problems.append(f"variant {name!r}: sweep: expected keys with lists, not {sweep!r}")
+        return {}
+    lists: dict[str, list[Any]] = {}
+    for key, value in sweep.items():
+        place = f"variant {name!r}: sweep: {key}"
+        words = _WORDS.get(key, {})
+        if isinstance(value, str) and value in words:
+            value = words[value]
+        if not isinstance(value, list) or not value:
+            expected = " or ".join([*(f"`{word}`" for word in words), "a list"])
+            problems.append(f"{place}: expected {expected}, not {value!r}")
+            continue
+        lists[str(key)] = value
+    return lists
+
+
+def _find_duplicates(runs: list[GridRun], problems: list[str]) -> None:
+    first: dict[str, GridRun] = {}
+    for run in runs:
+        other = first.setdefault(run.spec.digest, run)
+        if other is not run:
+            where = "twice" if other.variant == run.variant else f"already in variant {other.variant!r}"
+            problems.append(f"variant {run.variant!r}: the run {run.spec.label()} is there {where}")

@@ -1,0 +1,64 @@
+"""What commands print: aligned tables for people, JSON for programs."""
+
+import json as json_module
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:  # rich is imported when something is shown
+    from rich.console import Console
+
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+"""The `--json` flag of every listing."""
+
+_WIDE = 1000
+"""Columns of an output that is not a terminal: nothing is cut or wrapped for a reader that does not see."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a listing."""
+
+    key: str
+    """Of the row's value."""
+    title: str
+    align: Literal["left", "right"] = "left"
+    show: Callable[[Any], str] = str
+    """The value as text; None is shown as a dash."""
+
+    def text(self, row: Mapping[str, Any]) -> str:
+        """The row's value as text."""
+        value = row[self.key]
+        return "-" if value is None else self.show(value)
+
+
+def console() -> "Console":
+    """Standard output as rich writes to it."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False, markup=False, emoji=False)
+
+
+def show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
+    """Prints rows under their columns' titles."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.title, justify=column.align, overflow="fold")
+    for row in rows:
+        table.add_row(*(column.text(row) for column in columns))
+    out = console()
+    with out.capture() as captured:
+        out.print(table)
+    typer.echo("\n".join(line.rstrip() for line in captured.get().strip("\n").split("\n")))
+
+
+def show_json(value: Any) -> None:
+    """Prints a value as JSON: a list of rows, or an object."""
+    indent = None if isinstance(value, list) and all(isinstance(v, int) for v in value) else 2
+    typer.echo(json_module.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False))

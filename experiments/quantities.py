@@ -1,0 +1,35 @@
+"""Quantities as people read them."""
+
+
+def scientific(value: float) -> str:
+    """Two digits and a power of ten, as in the paper's tables: 1.1e12; 0 for nothing."""
+    if not value:
+        return "0"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def size(value: float) -> str:
+    """Bytes in decimal units, as in the paper's tables: 4.2 MB, 16 kB."""
+    number = float(value)
+    for unit in ("B", "kB", "MB", "GB"):
+        # Rounding must not give "1000 kB" where "1.0 MB" is meant.
+        digits = 0 if unit == "B" or round(number, 1) >= 10 else 1
+        if round(number, digits) < 1000:
+            return f"{number:.{digits}f} {unit}"
+        number /= 1000
+    return f"{number:.{1 if number < 10 else 0}f} TB"
+
+
+def percent(share: float) -> str:
+    """A percentage with one digit, as in the paper's tables."""
+    return f"{share:.1f}"
+
+
+def count(value: float) -> str:
+    """A count with a unit: 11B, 540K, 1.6M."""
+    for factor, unit in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
+        if value >= factor:
+            number = value / factor
+            return f"{number:.1f}{unit}" if round(number, 1) < 10 else f"{number:.0f}{unit}"
+    return f"{value:.0f}"

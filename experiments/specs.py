@@ -1,0 +1,223 @@
+"""A RunSpec from plain values, as grid files and the command line give them; all problems found at once."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from functools import lru_cache
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from tfew_pl import backbones
+from tfew_pl.errors import UserError
+from tfew_pl.naming import look_up
+from tfew_pl.recipe import RECIPES, Recipe, without
+from tfew_pl.registry import registered_methods
+from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, RunSpec
+from tfew_pl.tasks import get_task
+
+WITHOUT = "without"
+"""Key that takes ingredients out of the recipe."""
+_FILLED_IN = "revisions"
+
+
+def spec_keys() -> list[str]:
+    """What plain values may set: the fields of a RunSpec that a person chooses, and `without`."""
+    return [field.name for field in dataclasses.fields(RunSpec) if field.name != _FILLED_IN] + [WITHOUT]
+
+
+def build_spec(values: Mapping[str, Any]) -> tuple[RunSpec | None, list[str]]:
+    """The spec that plain values describe, and what is wrong with them.
+
+    Args:
+        values: fields of a RunSpec, nested ones as mappings; `recipe` may be the name of a recipe; `without`
+            is an ingredient or a list of them.
+
+    Returns:
+        The spec, or None where there are problems; and the problems, each of which names its key.
+    """
+    values = dict(values)
+    problems: list[str] = []
+    ingredients = values.pop(WITHOUT, [])
+    if isinstance(ingredients, str):
+        ingredients = [ingredients]
+    if not isinstance(ingredients, list) or not all(isinstance(i, str) for i in ingredients):
+        problems.append(f"{WITHOUT}: expected a list of ingredients, not {ingredients!r}")
+        ingredients = []
+    try:
+        if isinstance(values.get("recipe"), str):
+            values["recipe"] = recipe_values(values["recipe"])
+    except UserError as error:
+        problems.append(f"recipe: {error}")
+        del values["recipe"]
+    if "task" not in values:
+        problems.append("task: missing")
+    _check_names(values, problems)
+    built = _build(RunSpec, values, "", problems)
+    spec = built if isinstance(built, RunSpec) else None
+    for ingredient in ingredients:
+        try:
+            changed = without(Recipe() if spec is None else spec.recipe, ingredient)
+        except UserError as error:
+            problems.append(str(error))
+        else:
+            spec = None if spec is None else dataclasses.replace(spec, recipe=changed)
+    return (None if problems else spec), problems
+
+
+def recipe_values(name: str) -> dict[str, Any]:
+    """The fields of a named recipe.
+
+    Raises:
+        UserError: there is none of that name; the message names the nearest.
+    """
+    return dataclasses.asdict(look_up("recipe", name, RECIPES))
+
+
+def set_value(values: dict[str, Any], path: str, value: Any) -> None:
+    """Sets a field by its path, such as `recipe.steps`; mappings on the way are copied, or made.
+
+    A named recipe on the way is replaced by its fields.
+    """
+    head, _, rest = path.partition(".")
+    if not rest:
+        values[head] = value
+        return
+    inner = values.get(head, {})
+    if head == "recipe" and isinstance(inner, str):
+        inner = recipe_values(inner)
+    values[head] = inner = dict(inner) if isinstance(inner, Mapping) else {}
+    set_value(inner, rest, value)
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The base with the changes; nested mappings are merged field by field."""
+    result = dict(base)
+    for key, value in changes.items():
+        inner = result.get(key)
+        if isinstance(value, Mapping) and isinstance(inner, str) and key == "recipe" and inner in RECIPES:
+            inner = recipe_values(inner)
+        if isinstance(value, Mapping) and isinstance(inner, Mapping):
+            result[key] = merged(inner, value)
+        else:
+            result[key] = value
+    return result
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """What to say of a key that is not known: the nearest ones, or all."""
+    known = list(known)
+    near = get_close_matches(key, known, n=3, cutoff=0.5)
+    return f"unknown; did you mean {' or '.join(near)}?" if near else f"unknown; there are {', '.join(known)}"
+
+
+def _check_names(values: Mapping[str, Any], problems: list[str]) -> None:
+    checks: dict[str, Callable[[str], object]] = {
+        "task": get_task,
+        "method": lambda name: look_up("method", name, {**registered_methods(), ZERO_SHOT: None, IN_CONTEXT: None}),
+        "backbone": backbones.resolve,
+    }
+    for key, check in checks.items():
+        if isinstance(values.get(key), str):
+            try:
+                check(values[key])
+            except UserError as error:
+                problems.append(f"{key}: {error}")
+
+
+def _build(kind: type, values: Mapping[str, Any], path: str, problems: list[str]) -> object | None:
+    hints = _hints(kind)
+    known = [f.name for f in dataclasses.fields(kind) if f.name != _FILLED_IN]
+    converted: dict[str, Any] = {"task": ""} if kind is RunSpec else {}
+    for key, value in values.items():
+        place = f"{path}{key}"
+        if key not in known:
+            problems.append(f"{place}: {unknown_key(str(key), spec_keys() if kind is RunSpec else known)}")
+        elif dataclasses.is_dataclass(hints[key]):
+            if isinstance(value, Mapping):
+                nested = _build(hints[key], value, f"{place}.", problems)
+                if nested is not None:
+                    converted[key] = nested
+            else:
+                problems.append(f"{place}: expected fields of its own, not {value!r}")
+        else:
+            try:
+                converted[key] = convert(value, hints[key])
+            except ValueError as error:
+                problems.append(f"{place}: {error}")
+    try:
+        built = kind(**converted)
+    except UserError as error:
+        problems.append(str(error))
+        return None
+    # After the class's own checks: where it refuses a word, it says why.
+    problems += [
+        f"{path}{key}: expected {' or '.join(map(str, get_args(hints[key])))}, not {value!r}"
+        for key, value in converted.items()
+        if get_origin(hints[key]) is Literal and value not in get_args(hints[key])
+    ]
+    return built
+
+
+@lru_cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def convert(value: object, hint: Any) -> Any:
+    """A value as its field's type asks for it.
+
+    YAML reads `3e-3` as text and `off` as false; both are mended here. Whether a word is one of those that
+    its field admits is left to the caller.
+
+    Raises:
+        ValueError: it does not fit; the message says what would.
+    """
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType) and NoneType in arguments:
+        if value is None:
+            return None
+        (rest,) = (argument for argument in arguments if argument is not NoneType)
+        return convert(value, rest)
+    if origin is Literal:
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return _scalars(value)
+    if hint is float:
+        return _number(value)
+    if hint is int and isinstance(value, bool):
+        raise ValueError(f"expected a whole number, not {value!r}")
+    if isinstance(value, hint):
+        return value
+    names = {int: "a whole number", bool: "true or false", str: "a text"}
+    raise ValueError(f"expected {names[hint]}, not {value!r}")
+
+
+def scalar(value: object) -> object:
+    """A value with texts such as `1e-3`, which YAML does not take for numbers, as numbers."""
+    if isinstance(value, str):
+        try:
+            return _number(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if math.isfinite(number):
+            return number
+    raise ValueError(f"expected a number, not {value!r}")
+
+
+def _scalars(value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"expected names with values, not {value!r}")
+    for name, inner in value.items():
+        if not isinstance(name, str) or not isinstance(inner, str | int | float | bool):
+            raise ValueError(f"expected a text, a number or true/false for {name}, not {inner!r}")
+    return {name: scalar(inner) for name, inner in value.items()}

@@ -1,0 +1,1 @@
+"""The paper's tables, as pure functions of records and published numbers."""

@@ -1,0 +1,73 @@
+"""`tfew pocket`: each subcommand calls its stage with what was given."""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tfew_pl.pocket.stages
+import tfew_pl.pocket.tokenizer
+import tfew_pl.pretraining
+
+Tfew = Callable[..., Any]
+Calls = list[tuple[tuple[Any, ...], dict[str, Any]]]
+
+
+@pytest.fixture(autouse=True)
+def _quiet_again() -> Iterator[None]:
+    logger = logging.getLogger("tfew_pl")
+    level = logger.level
+    yield
+    logger.setLevel(level)
+
+
+def recorded(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, result: Any = None) -> Calls:
+    calls: Calls = []
+
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        calls.append((arguments, keywords))
+        return result
+
+    monkeypatch.setattr(module, name, call)
+    return calls
+
+
+def test_tokenizer(tfew: Tfew, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = recorded(monkeypatch, tfew_pl.pocket.tokenizer, "train_tokenizer")
+    assert tfew("pocket", "tokenizer", "--out", "a", "--seed", "3").code == 0
+    assert calls == [((Path("a"), 3), {})]
+
+
+def test_stages(tfew: Tfew, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls = recorded(monkeypatch, tfew_pl.pocket.stages, "run_stage")
+    assert tfew("pocket", "span", "--out", "a", "--tokenizer", str(tmp_path)).code == 0
+    assert tfew("pocket", "lm", "--out", "b", "--init", str(tmp_path), "--seed", "1").code == 0
+    assert tfew("pocket", "t0", "--out", "c", "--init", str(tmp_path), "--processes", "1").code == 0
+    assert calls == [
+        (("span", Path("a"), 0), {"tokenizer": tmp_path, "processes": 2}),
+        (("lm", Path("b"), 1, tmp_path), {"processes": 2}),
+        (("t0", Path("c"), 0, tmp_path), {"processes": 1}),
+    ]
+
+
+def test_a_stage_needs_the_one_before(tfew: Tfew, tmp_path: Path) -> None:
+    assert "--init" in tfew("pocket", "t0", "--out", "c").err
+    result = tfew("pocket", "t0", "--out", "c", "--init", str(tmp_path / "none"))
+    assert result.code == 2
+    assert "does not exist" in result.err
+
+
+def test_ia3(tfew: Tfew, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls = recorded(monkeypatch, tfew_pl.pretraining, "pretrain", b"vectors")
+    out = tmp_path / "new" / "vectors.safetensors"
+    assert tfew("pocket", "ia3", "--out", str(out), "--steps", "5", "--seed", "2").code == 0
+    assert out.read_bytes() == b"vectors"
+    assert list(out.parent.iterdir()) == [out]
+    ((method, backbone, texts, recipe, seed), _) = calls[0]
+    assert (method, backbone, recipe.steps, recipe.batch_size, seed) == ("ia3", "pocket-t0", 5, 16, 2)
+    assert recipe.unlikelihood_weight == recipe.length_norm_weight == 0
+    first = next(iter(texts()))
+    assert first == next(iter(texts()))  # every pass starts the mixture anew
+    assert all(isinstance(part, str) for part in first)

@@ -1,0 +1,260 @@
+import dataclasses
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import experiments
+from experiments.grid import Grid, find_grid, load_grid
+from tfew_pl.errors import UserError
+from tfew_pl.recipe import Recipe
+from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, Evaluation, Revisions, RunSpec
+from tfew_pl.tasks import TASKS
+from tfew_pl.tasks.splits import OFFICIAL_SEEDS
+
+GRIDS = Path(experiments.__file__).parent / "grids"
+Loader = Callable[..., Grid]
+
+
+def as_it_is(spec: RunSpec) -> RunSpec:
+    return spec
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Loader:
+    def write_and_load(text: str, **options: str) -> Grid:
+        path = tmp_path / "grid.yaml"
+        path.write_text(text)
+        return load_grid(path, resolved=as_it_is, **options)
+
+    return write_and_load
+
+
+HEAD = "name: test\ndescription: A test.\n"
+
+
+def test_variants_change_the_defaults_and_sweeps_run_in_order(load: Loader) -> None:
+    grid = load(
+        HEAD
+        + """
+store: results/test
+defaults: {recipe: {steps: 5, batch_size: 2}, precision: bf16}
+variants:
+  - name: A
+    sweep: {task: [wic, rte], seed: [0, 1]}
+  - {name: B, task: cb, recipe: {steps: 7}, without: warmup}
+"""
+    )
+    common = {"precision": "bf16", "recipe": Recipe(steps=5, batch_size=2)}
+    assert grid.runs == (
+        ("A", RunSpec("wic", seed=0, **common)),  # type: ignore[arg-type]
+        ("A", RunSpec("wic", seed=1, **common)),  # type: ignore[arg-type]
+        ("A", RunSpec("rte", seed=0, **common)),  # type: ignore[arg-type]
+        ("A", RunSpec("rte", seed=1, **common)),  # type: ignore[arg-type]
+        ("B", RunSpec("cb", precision="bf16", recipe=Recipe(steps=7, batch_size=2, warmup_ratio=0.0))),
+    )
+    assert (grid.name, grid.description, grid.store) == ("test", "A test.", Path("results/test"))
+    assert {name: len(specs) for name, specs in grid.variants().items()} == {"A": 4, "B": 1}
+
+
+def test_words_stand_for_all_tasks_and_the_official_seeds(load: Loader) -> None:
+    grid = load(HEAD + "variants: [{name: A, sweep: {task: all, seed: official}}]")
+    assert [run.spec.task for run in grid.runs[:: len(OFFICIAL_SEEDS)]] == list(TASKS)
+    assert [run.spec.seed for run in grid.runs[: len(OFFICIAL_SEEDS)]] == [42, 1024, 0, 1, 32]
+    assert len(grid.runs) == 55
+
+
+def test_any_field_can_be_swept_by_its_path(load: Loader) -> None:
+    grid = load(
+        HEAD
+        + """
+variants:
+  - name: A
+    task: rte
+    recipe: release
+    sweep: {recipe.learning_rate: [3e-3, 1e-3], evaluation.examples: [1, 2]}
+"""
+    )
+    found = [(run.spec.recipe.learning_rate, run.spec.evaluation.examples) for run in grid.runs]
+    assert found == [(3e-3, 1), (3e-3, 2), (1e-3, 1), (1e-3, 2)]
+    assert {run.spec.recipe.dropout for run in grid.runs} == {"checkpoint"}
+
+
+OVERRIDES = (
+    HEAD
+    + """
+defaults: {backbone: pocket-t0}
+partners: {t0-3b: {pocket-lm: t5-lm-xl}}
+variants:
+  - {name: A, task: rte}
+  - {name: B, task: rte, backbone: pocket-lm}
+  - {name: C, task: rte, backbone: pocket-random}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "expected"),
+    [
+        (None, ["pocket-t0", "pocket-lm", "pocket-random"]),
+        ("t0-3b", ["t0-3b", "t5-lm-xl", "pocket-random"]),
+        ("google/t5-small", ["google/t5-small", "pocket-lm", "pocket-random"]),
+    ],
+)
+def test_a_backbone_replaces_the_default_and_its_partner_follows(
+    load: Loader, backbone: str | None, expected: list[str]
+) -> None:
+    grid = load(OVERRIDES, **({} if backbone is None else {"backbone": backbone}))
+    assert [run.spec.backbone for run in grid.runs] == expected
+
+
+def test_data_replace_the_default_data_even_where_the_grid_names_none(load: Loader) -> None:
+    grid = load(OVERRIDES, data="hub")
+    assert {run.spec.data for run in grid.runs} == {"hub"}
+    assert [run.spec.backbone for run in grid.runs] == ["pocket-t0", "pocket-lm", "pocket-random"]
+
+
+def test_specs_are_resolved(tmp_path: Path) -> None:
+    path = tmp_path / "grid.yaml"
+    path.write_text(HEAD + "variants: [{name: A, task: rte}]")
+    revisions = Revisions(backbone="b")
+    grid = load_grid(path, resolved=lambda spec: dataclasses.replace(spec, revisions=revisions))
+    assert grid.runs[0].spec.revisions == revisions
+
+
+def test_all_problems_are_reported_at_once_with_file_variant_and_key(tmp_path: Path) -> None:
+    path = tmp_path / "grid.yaml"
+    path.write_text(
+        """
+name: x
+descripton: y
+defaults: {recip: 3}
+variants:
+  - {name: A, metod: ia3, sweep: {task: [rte, copaa], seed: offical}}
+  - {name: B, task: rte, recipe: {batch_size: 0}}
+  - {name: B, task: wic, backbone: t0-3b}
+  - {task: cb}
+"""
+    )
+
+    def resolved(spec: RunSpec) -> RunSpec:
+        if spec.backbone == "t0-3b":
+            raise UserError("first reason; second reason")
+        return spec
+
+    with pytest.raises(UserError) as error:
+        load_grid(path, resolved=resolved)
+    assert str(error.value).splitlines() == [
+        f"{path}: 11 problems",
+        "  description: missing",
+        "  descripton: unknown; did you mean description?",
+        "  defaults: recip: unknown; did you mean recipe or precision?",
+        "  variant 'A': sweep: seed: expected `official` or a list, not 'offical'",
+        "  variant 'A': metod: unknown; did you mean method?",
+        "  variant 'A': task: unknown task 'copaa': did you mean copa?",
+        "  variant 'B': recipe: batch_size must be at least 1, not 0",
+        "  variant 'B': the name is given twice",
+        "  variant 'B': first reason",
+        "  variant 'B': second reason",
+        "  variant number 4: expected keys with values, a `name` among them",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variants", "expected"),
+    [
+        ("[{name: A, task: rte}, {name: B, task: rte}]", "'B': the run ia3 on rte, seed 42 (pocket-t0) is"),
+        ("[{name: A, task: rte}, {name: B, task: rte}]", "already in variant 'A'"),
+        ("[{name: A, task: rte, sweep: {seed: [1, 1]}}]", "is there twice"),
+        # A seed has no influence on zero-shot: these are one run.
+        ("[{name: A, task: rte, method: zero-shot, sweep: {seed: [1, 2]}}]", "is there twice"),
+    ],
+)
+def test_a_run_that_is_there_twice_is_an_error(load: Loader, variants: str, expected: str) -> None:
+    with pytest.raises(UserError, match="1 problem") as error:
+        load(HEAD + f"variants: {variants}")
+    assert expected in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[1, 2]", "a grid has the keys name, description"),
+        ("name: [", "not valid YAML"),
+        (HEAD + "name: again\nvariants: []", "the key 'name' is given twice"),
+        (HEAD, "variants: expected a list"),
+        (HEAD + "defaults: 3\nvariants: [{name: A, task: rte}]", "defaults: expected keys with values"),
+        (HEAD + "variants: [{name: A, task: rte, sweep: all}]", "sweep: expected keys with lists"),
+        (HEAD + "variants: [{name: A, task: rte, sweep: {seed: []}}]", "expected `official` or a list"),
+        (HEAD + "variants: [{name: A, task: rte, sweep: {sed: [1]}}]", "sed: unknown; did you mean seed?"),
+    ],
+)
+def test_a_file_that_is_no_grid_says_what_is_missing(load: Loader, text: str, expected: str) -> None:
+    with pytest.raises(UserError) as error:
+        load(text)
+    assert expected in str(error.value)
+    assert "grid.yaml" in str(error.value)
+
+
+def test_a_missing_file_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^cannot read the grid .*missing\.yaml: No such file"):
+        load_grid(tmp_path / "missing.yaml", resolved=as_it_is)
+
+
+def test_a_shipped_grid_is_found_by_its_name() -> None:
+    assert find_grid("table1") == GRIDS / "table1.yaml"
+    assert find_grid("own/grid.yaml") == Path("own/grid.yaml")
+    with pytest.raises(UserError, match="did you mean table1"):
+        find_grid("tabel1")
+
+
+@pytest.mark.parametrize("path", sorted(GRIDS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_shipped_grid_opens_with_its_command_and_expands(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert lines[0].startswith(f"# tfew grid experiments/grids/{path.name}")
+    assert lines[2].startswith("# ")
+    grid = load_grid(path, resolved=as_it_is)
+    assert grid.name == path.stem
+    assert len({run.spec.digest for run in grid.runs}) == len(grid.runs)
+
+
+def test_table1_is_what_the_paper_compares() -> None:
+    variants = load_grid(GRIDS / "table1.yaml", resolved=as_it_is).variants()
+    runs = {(task, seed) for task in TASKS for seed in OFFICIAL_SEEDS}
+    assert list(variants) == ["T-Few", "Zero-shot", "In-context learning"]
+    assert {(spec.task, spec.seed) for spec in variants["T-Few"]} == runs
+    assert {(spec.method, spec.backbone, spec.recipe, spec.evaluation) for spec in variants["T-Few"]} == {
+        ("ia3", "pocket-t0", Recipe(), Evaluation())
+    }
+    zero_shot = variants["Zero-shot"]
+    assert [spec.task for spec in zero_shot] == list(TASKS)
+    assert {(spec.method, spec.backbone, spec.evaluation) for spec in zero_shot} == {
+        (ZERO_SHOT, "pocket-t0", Evaluation())
+    }
+    in_context = variants["In-context learning"]
+    assert {(spec.task, spec.seed) for spec in in_context} == runs
+    assert {(spec.method, spec.backbone) for spec in in_context} == {(IN_CONTEXT, "pocket-lm")}
+
+
+@pytest.mark.parametrize(("backbone", "partner"), [("t0-3b", "t5-lm-xl"), ("t0", "t5-lm-xxl")])
+def test_table1_takes_the_language_model_of_a_real_backbone(backbone: str, partner: str) -> None:
+    variants = load_grid(GRIDS / "table1.yaml", backbone=backbone, data="hub", resolved=as_it_is).variants()
+    assert {spec.backbone for spec in variants["T-Few"] + variants["Zero-shot"]} == {backbone}
+    assert {spec.backbone for spec in variants["In-context learning"]} == {partner}
+    assert {spec.data for specs in variants.values() for spec in specs} == {"hub"}
+
+
+def test_the_control_trains_as_table1_does_save_for_the_backbone() -> None:
+    control = load_grid(GRIDS / "control.yaml", resolved=as_it_is).runs
+    tfew = load_grid(GRIDS / "table1.yaml", resolved=as_it_is).variants()["T-Few"]
+    random_start = Recipe(pretrained=False)
+    assert [run.spec for run in control] == [
+        dataclasses.replace(spec, backbone="pocket-random", recipe=random_start) for spec in tfew
+    ]
+
+
+def test_the_order_of_a_sweep_is_that_of_its_keys(load: Loader) -> None:
+    grid = load(HEAD + "variants: [{name: A, sweep: {seed: [1, 2], task: [rte, cb]}}]")
+    assert [(run.spec.seed, run.spec.task) for run in grid.runs] == [(1, "rte"), (1, "cb"), (2, "rte"), (2, "cb")]
+    assert all(first != second for first, second in pairwise(grid.runs))
