@@ -101,6 +101,7 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 	fi
 	@echo "[2/4] installing the libraries (two minutes when pip has them at hand)"
 	@again=; if [ -e $(UNFINISHED) ]; then again=--ignore-installed; fi; touch $(UNFINISHED); start=$$(date +%s); \
+	rm -rf *.egg-info && \
 	{ $(PIP) install $$again -c constraints.txt setuptools && \
 	  $(PIP) install $$again -c constraints.txt --no-build-isolation -e ".[dev]"; } >>$(LOG) 2>&1 || { \
 	  if [ -z "$$again" ] && ! grep -q '^Installing collected' $(LOG); then rm -f $(UNFINISHED); fi; \

@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset
 
 from tfew_pl.encoding import Encoded, PromptEncoder, collate
+from tfew_pl.errors import UserError
 from tfew_pl.ranking import ChoiceBatch
 from tfew_pl.tasks.task import Row
 
@@ -130,7 +131,10 @@ class TFewDataModule(pl.LightningDataModule):
         trainer = self.trainer
         parts = 1 if trainer is None else trainer.world_size * trainer.accumulate_grad_batches
         if self._draws is None or self._batch_size % parts:
-            raise ValueError(f"a batch of {self._batch_size} cannot be divided into {parts} equal parts")
+            raise UserError(
+                f"a batch of {self._batch_size} cannot be divided into {parts} equal parts (devices x accumulated "
+                f"micro-batches): change --devices, --accumulate or recipe.batch_size"
+            )
         return DataLoader(self._draws, batch_size=self._batch_size // parts, collate_fn=collate)
 
     def val_dataloader(self) -> DataLoader[ChoiceBatch]:

@@ -18,5 +18,6 @@ def look_up(kind: str, name: str, known: Mapping[str, T]) -> T:
     if name in known:
         return known[name]
     near = get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+    all_of_them = f"there are {', '.join(known)}" if known else "none is installed; run `make setup`"
+    hint = f"did you mean {' or '.join(near)}?" if near else all_of_them
     raise UserError(f"unknown {kind} {name!r}: {hint}")

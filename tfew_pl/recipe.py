@@ -42,6 +42,9 @@ class Recipe:
     """Leave out the incomplete last batch of each pass over the examples, not fill it from the next pass."""
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.type is float:  # 1 and 1.0 are one recipe, and so have one digest
+                object.__setattr__(self, field.name, float(getattr(self, field.name)))
         problems = []
         for name in ("steps", "batch_size"):
             if getattr(self, name) < 1:

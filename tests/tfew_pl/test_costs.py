@@ -1,0 +1,58 @@
+import statistics
+
+import pytest
+import torch
+
+from tfew_pl import costs
+from tfew_pl.encoding import Encoded
+
+
+def _printed(value: float) -> str:
+    """Two digits, as Table 1 prints them."""
+    return f"{value:.1e}"
+
+
+def test_t_few_of_table_1() -> None:
+    # Section 4.2: 11e9 x 103 FLOPs; 3 x 11e9 x 1000 x 8 x 103 FLOPs; 1,081,344 values of four bytes.
+    assert _printed(costs.inference_flops(11e9, 103)) == "1.1e+12"
+    assert _printed(costs.training_flops(11e9, 103, 1000, 8)) == "2.7e+16"
+    size = costs.adaptation_bytes(1_081_344)
+    assert size == 4_325_376
+    # The table prints 4.2 MB, between what it is in MB (4.33) and in MiB (4.13).
+    assert size / 2**20 < 4.2 < size / 1e6
+
+
+def test_t5_lm_of_table_1() -> None:
+    assert _printed(costs.inference_flops(11e9, 103, shots=41, shot_tokens=98)) == "4.5e+13"
+    assert costs.context_bytes(41, 98) == 16_072
+
+
+@pytest.mark.parametrize(("parameters", "printed"), [(6.7e9, "5.4e+13"), (13e9, "1.0e+14"), (175e9, "1.4e+15")])
+def test_gpt_3_of_table_1(parameters: float, printed: str) -> None:
+    # Printed without the query's 103 tokens: 2N x 41 x 98.
+    found = costs.inference_flops(parameters, 0, shots=41, shot_tokens=98, encoder_decoder=False)
+    assert _printed(found) == printed
+
+
+def test_decoder_only_training_costs_six_n() -> None:
+    assert costs.training_flops(2.0, 3, 5, 7, encoder_decoder=False) == 6 * 2 * 3 * 5 * 7
+
+
+def test_median_lengths() -> None:
+    examples = [Encoded((1,) * n, ((1,) * 2, (1,) * 3), gold=1) for n in (10, 30, 70)]
+    assert costs.median_tokens(examples) == statistics.median([15, 35, 75])
+    assert costs.median_shot_tokens(examples) == 33
+
+
+def test_counted_flops_are_two_a_multiplication_and_addition() -> None:
+    weight = torch.ones(5, 7, requires_grad=True)
+
+    def call() -> None:
+        (torch.ones(3, 5) @ weight).sum().backward()
+
+    # Forward 2 x 3 x 5 x 7, and the same for the weight's gradient; the input wants none.
+    assert costs.count_flops(call) == 2 * (2 * 3 * 5 * 7)
+
+
+def test_peak_memory_is_that_of_this_process() -> None:
+    assert 50e6 < costs.peak_memory_bytes(torch.device("cpu")) < 1e12

@@ -1,0 +1,91 @@
+import random
+from typing import Any
+
+import pytest
+import torch
+
+from tfew_pl.encoding import INPUT_TOKENS, Encoded, PromptEncoder, collate
+from tfew_pl.errors import UserError
+from tfew_pl.prompts import Template
+from tfew_pl.tasks import get_task
+
+ROW = {"premise": "The dog ran.", "hypothesis": "A cat slept.", "label": 1}
+
+
+def _encoder(tokenizer: Any, source: str, choices: str | None = "Yes ||| No") -> PromptEncoder:
+    return PromptEncoder(get_task("rte"), [Template("t", source, choices)], tokenizer)
+
+
+def _encode(encoder: PromptEncoder, row: Any = ROW) -> Encoded:
+    return encoder.encode(row, 3, 0, random.Random(0))
+
+
+def test_inputs_and_choices_end_in_eos(tokenizer: Any) -> None:
+    encoded = _encode(_encoder(tokenizer, "{{ premise }} ||| {{ answer_choices[label] }}"))
+    assert tokenizer.decode(encoded.input_ids[:-1]).replace("▁", " ").strip().replace(" ", "") == "Thedogran."
+    assert encoded.input_ids[-1] == 1
+    assert [choice[-1] for choice in encoded.choices] == [1, 1]
+    assert encoded.gold == 1
+    assert (encoded.example, encoded.template) == (3, 0)
+    assert encoded.tokens == len(encoded.input_ids) + sum(len(choice) for choice in encoded.choices)
+
+
+def test_long_inputs_are_cut_and_keep_eos(tokenizer: Any) -> None:
+    encoded = _encode(_encoder(tokenizer, "{{ premise }} ||| No"), {**ROW, "premise": "word " * 400})
+    assert len(encoded.input_ids) == INPUT_TOKENS == 256
+    assert encoded.input_ids[-1] == 1
+    assert 1 not in encoded.input_ids[:-1]
+
+
+@pytest.mark.parametrize(
+    ("source", "choices", "label", "message"),
+    [
+        ("{{ premise }}", "Yes ||| No", 1, "example 3, template 't': the template has no target"),
+        ("{{ premise }} ||| No", None, 1, "the template has no answer choices"),
+        ("{{ premise }} ||| No", "Yes ||| No", 2, "label 2, but there are 2 answer choices"),
+        ("{{ premise }} ||| No", "Yes ||| No", -1, "label -1, but there are 2 answer choices"),
+    ],
+)
+def test_what_cannot_be_ranked(source: str, choices: str | None, label: int, message: str, tokenizer: Any) -> None:
+    with pytest.raises(UserError, match=message):
+        _encode(_encoder(tokenizer, source, choices), {**ROW, "label": label})
+
+
+def test_random_templates_are_drawn_anew(tokenizer: Any) -> None:
+    encoder = _encoder(tokenizer, "{{ ['a', 'b', 'c', 'd'] | choice }} ||| No")
+    generator = random.Random(0)
+    assert len({encoder.encode(ROW, 0, 0, generator).input_ids for _ in range(30)}) == 4
+
+
+def test_contexts_stand_in_front(tokenizer: Any) -> None:
+    encoder = _encoder(tokenizer, "{{ premise }} ||| No")
+    found = encoder.encode_behind(["", "Yes. "], ROW, 5, 0, random.Random(0))
+    assert [e.context for e in found] == [0, 1]
+    assert found[0].input_ids == encoder.tokenize("The dog ran.")
+    assert found[1].input_ids == encoder.tokenize("Yes. The dog ran.")
+    assert found[0].choices == found[1].choices
+
+
+def test_collate_pads_behind() -> None:
+    batch = collate([Encoded((5, 1), ((6, 7, 1), (1,)), 1, 2, 3, 4), Encoded((8, 9, 1), ((6, 1),), 0)])
+    assert batch.input_ids.tolist() == [[5, 1, 0], [8, 9, 1]]
+    assert batch.input_mask.tolist() == [[True, True, False], [True] * 3]
+    assert batch.choice_ids.tolist() == [[[6, 7, 1], [1, 0, 0]], [[6, 1, 0], [0, 0, 0]]]
+    assert batch.choice_mask.sum(-1).tolist() == [[3, 1], [2, 0]]
+    assert batch.gold.tolist() == [1, 0]
+    assert batch.key.tolist() == [[2, 3, 4], [0, 0, 0]]
+    assert batch.slot is None
+
+
+def test_a_padding_id_inside_a_choice_counts_as_a_token() -> None:
+    batch = collate([Encoded((5, 1), ((0, 1), (3, 4, 1)), 0)])
+    assert batch.choice_mask[0].sum(-1).tolist() == [2, 3]
+
+
+def test_slots_are_carried() -> None:
+    batch = collate([Encoded((5, 1), ((6, 1),), 0, slot=2), Encoded((5, 1), ((6, 1),), 0)])
+    assert batch.slot is not None
+    assert batch.slot.tolist() == [2, 0]
+    moved = batch.to(torch.device("cpu"))
+    assert moved.slot is not None
+    assert torch.equal(moved.choice_ids, batch.choice_ids)

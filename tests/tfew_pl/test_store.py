@@ -1,0 +1,186 @@
+import dataclasses
+import errno
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pandas as pd
+import pytest
+
+from tfew_pl.errors import UserError
+from tfew_pl.record import Costs, RunRecord
+from tfew_pl.spec import RunSpec
+from tfew_pl.store import RunStore
+
+
+def _record(spec: RunSpec, accuracy: float = 0.5, adaptation: bytes | None = b"vectors") -> RunRecord:
+    predictions = pd.DataFrame(
+        {"template": [0, 0, 1], "example": [0, 70_000, 0], "gold": [0, 1, 2], "predicted": [2, 1, 0]}
+    )
+    losses = pd.DataFrame({"step": [20, 40], "lm": [1.5, 0.1], "unlikelihood": [float("nan"), 0.2],
+                           "length_norm": [0.25, 1 / 3]})  # fmt: skip
+    values: dict[str, Any] = dict.fromkeys(Costs.__dataclass_fields__, 3)
+    return RunRecord(spec, {"a": accuracy, "b": 1 / 3}, predictions, losses, Costs(**values), {"device": "cpu"},
+                     adaptation)  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RunStore:
+    return RunStore(tmp_path / "store")
+
+
+def _entries(store: RunStore) -> list[str]:
+    return sorted(path.name for path in store.folder.iterdir()) if store.folder.is_dir() else []
+
+
+@pytest.mark.parametrize("adaptation", [b"vectors", None])
+def test_round_trip(store: RunStore, adaptation: bytes | None) -> None:
+    record = _record(RunSpec("rte", options={"a": 1}), adaptation=adaptation)
+    folder = store.save(record)
+    assert folder == store.path(record.spec)
+    for key in (record.spec, record.spec.digest):
+        loaded = store.load(key)
+        for field in dataclasses.fields(RunRecord):
+            if field.name not in ("predictions", "losses"):
+                assert getattr(loaded, field.name) == getattr(record, field.name), field.name
+        pd.testing.assert_frame_equal(loaded.predictions, record.predictions, check_dtype=False)
+        pd.testing.assert_frame_equal(loaded.losses, record.losses)
+        assert list(loaded.predictions["example"]) == [0, 70_000, 0]
+
+
+def test_contains_digests_and_records(store: RunStore) -> None:
+    specs = [RunSpec("rte"), RunSpec("cb")]
+    assert store.digests() == set()
+    assert list(store.records()) == []
+    for spec in specs:
+        assert spec not in store
+        store.save(_record(spec))
+        assert spec in store
+    assert store.digests() == {spec.digest for spec in specs}
+    assert [record.spec.digest for record in store.records()] == sorted(spec.digest for spec in specs)
+    assert _entries(store) == sorted(spec.digest for spec in specs)
+
+
+def test_first_writer_wins(store: RunStore) -> None:
+    spec = RunSpec("rte")
+    assert store.save(_record(spec, 0.25)) == store.save(_record(spec, 0.75))
+    assert store.load(spec).accuracy["a"] == 0.25
+    assert _entries(store) == [spec.digest], "nothing of the second is left"
+
+
+def test_folder_is_readable_by_others(store: RunStore) -> None:
+    folder = store.save(_record(RunSpec("rte")))
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("where", ["tfew_pl.store.os.rename", "tfew_pl.store.os.fsync"])
+def test_full_disk_is_one_message_and_leaves_nothing(
+    store: RunStore, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, full)
+        with pytest.raises(UserError, match=r"cannot write to the store .*: No space left on device"):
+            store.save(_record(RunSpec("rte")))
+    assert store.digests() == set()
+    assert _entries(store) == []
+    store.save(_record(RunSpec("rte")))
+    assert RunSpec("rte") in store
+
+
+def test_crash_while_writing_leaves_nothing_readable(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: Any, **__: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tfew_pl.store.json.dumps", crash)
+        patch.setattr("shutil.rmtree", lambda *_, **__: None)  # a process that is killed cleans nothing up
+        with pytest.raises(KeyboardInterrupt):
+            store.save(_record(RunSpec("rte"), 0.1))
+    assert store.digests() == set()
+    assert list(store.records()) == []
+    store.save(_record(RunSpec("rte"), 0.2))
+    assert store.load(RunSpec("rte")).accuracy["a"] == 0.2
+
+
+def test_folder_without_a_record_is_not_listed(store: RunStore) -> None:
+    (store.folder / "0123456789abcdef").mkdir(parents=True)
+    (store.folder / ".unfinished-x").mkdir()
+    (store.folder / ".unfinished-x" / "record.json").write_text("{}")
+    assert store.digests() == set()
+
+
+def test_missing_record(store: RunStore) -> None:
+    with pytest.raises(UserError, match="has no record 0123"):
+        store.load("0123")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("record.json", "{"),
+        ("record.json", "[]"),
+        ("record.json", '{"version": 1}'),
+        ("record.json", "\udcff"),
+        ("predictions.parquet", "PAR1"),
+        ("losses.parquet", ""),
+        ("losses.parquet", None),
+    ],
+)
+def test_unreadable_record(store: RunStore, file: str, content: str | None) -> None:
+    folder = store.save(_record(RunSpec("rte")))
+    if content is None:
+        (folder / file).unlink()
+    else:
+        (folder / file).write_text(content, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(UserError, match="not a readable record") as caught:
+        store.load(RunSpec("rte"))
+    assert str(folder) in str(caught.value)
+
+
+def _edit(store: RunStore, **values: Any) -> RunSpec:
+    spec = RunSpec("rte")
+    path = store.save(_record(spec)) / "record.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    return spec
+
+
+def test_record_of_another_version(store: RunStore) -> None:
+    with pytest.raises(UserError, match="schema version 99, expected 1"):
+        store.load(_edit(store, version=99))
+
+
+def test_record_with_fields_of_a_later_version(store: RunStore) -> None:
+    with pytest.raises(UserError, match="not a readable record"):
+        store.load(_edit(store, costs={"euros": 3}))
+
+
+def test_store_that_cannot_be_written(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(UserError, match="cannot write to the store"):
+        RunStore(file / "store").save(_record(RunSpec("rte")))
+
+
+def test_read_only_store(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any, **__: Any) -> NoReturn:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    store.folder.mkdir()
+    monkeypatch.setattr("tfew_pl.store.tempfile.TemporaryDirectory", refused)
+    with pytest.raises(UserError, match=r"cannot write to the store .*: Permission denied"):
+        store.save(_record(RunSpec("rte")))
+
+
+def test_saving_over_the_remains_of_a_folder_is_not_silent(store: RunStore) -> None:
+    """A folder without a record stands where the record belongs."""
+    spec = RunSpec("rte")
+    store.path(spec).mkdir(parents=True)
+    (store.path(spec) / "losses.parquet").write_text("")
+    with pytest.raises(UserError, match="cannot write to the store"):
+        store.save(_record(spec))
+    assert spec not in store
