@@ -54,7 +54,7 @@ def test_stages(tfew: Tfew, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 def test_a_stage_needs_the_one_before(tfew: Tfew, tmp_path: Path) -> None:
     assert "--init" in tfew("pocket", "t0", "--out", "c").err
-    result = tfew("pocket", "t0", "--out", "c", "--init", str(tmp_path / "none"))
+    result = tfew("pocket", "t0", "--out", "c", "--init", "not-there")
     assert result.code == 2
     assert "does not exist" in result.err
 
