@@ -40,7 +40,7 @@ def to_bytes(adaptation: Adaptation, method: str, backbone: str) -> bytes:
         method: name of the method.
         backbone: the backbone's digest.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in adaptation.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in adaptation.stored().items()}
     header = {"format": FORMAT, "method": method, "backbone": backbone, "slots": adaptation.slots}
     return save(tensors, {"tfew_pl": json.dumps(header, sort_keys=True)})
 
@@ -71,11 +71,11 @@ def load_into(adaptation: Adaptation, path: Path, method: str, backbone: str) ->
         raise UserError(f"{path}: an adaptation of method {header['method']}, not {method}")
     if header["backbone"] != backbone:
         raise UserError(f"{path}: made for backbone {header['backbone']}, but this backbone is {backbone}")
-    own = adaptation.state_dict()
+    own = adaptation.stored()
     if set(own) != set(tensors):
         raise UserError(f"{path}: its tensors are not those of {method} on this backbone")
     for name, tensor in tensors.items():
-        if tensor.shape[1:] != own[name].shape[1:] or tensor.shape[0] not in (1, own[name].shape[0]):
+        spread = adaptation.slots > 1 and tensor.shape[:1] == (1,)
+        if tensor.shape[spread:] != own[name].shape[spread:]:
             raise UserError(f"{path}: {name} is {tuple(tensor.shape)}, expected {tuple(own[name].shape)}")
-    for name, tensor in tensors.items():
-        own[name].copy_(tensor.expand_as(own[name]))
+    adaptation.load_stored({name: tensor.expand_as(own[name]) for name, tensor in tensors.items()})
