@@ -109,9 +109,17 @@ class Adaptation(nn.Module):
         """
         raise UserError("this method cannot be merged into the backbone's weights")
 
+    @property
+    def mergeable(self) -> bool:
+        """Whether `merge` is possible on this backbone."""
+        return type(self).merge is not Adaptation.merge
+
     def stored(self) -> dict[str, Tensor]:
-        """What is written to the adaptation's file; (slots, *shape) each where the method has slots."""
-        return self.state_dict()
+        """What is written to the adaptation's file; (slots, *shape) each where the method has slots.
+
+        Here, the parameters and buffers; one that two modules share is there once.
+        """
+        return {n: t.detach() for own in (self.named_parameters(), self.named_buffers()) for n, t in own}
 
     @torch.no_grad()
     def load_stored(self, tensors: Mapping[str, Tensor]) -> None:
@@ -126,11 +134,10 @@ class Adaptation(nn.Module):
         Here, inference needs nothing extra where `merge` is possible, else all that is stored.
         """
         stored = sum(tensor.numel() for tensor in self.stored().values()) // self.slots
-        merges = type(self).merge is not Adaptation.merge
         return ParameterCounts(
             trainable=sum(p.numel() for p in self.parameters() if p.requires_grad) // self.slots,
             stored=stored,
-            inference_extra=0 if merges else stored,
+            inference_extra=0 if self.mergeable else stored,
         )
 
 
