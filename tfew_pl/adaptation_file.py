@@ -3,11 +3,12 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from tfew_pl.errors import UserError
 from tfew_pl.method import Adaptation
@@ -45,13 +46,11 @@ def to_bytes(adaptation: Adaptation, method: str, backbone: str) -> bytes:
     return save(tensors, {"tfew_pl": json.dumps(header, sort_keys=True)})
 
 
-def load_into(adaptation: Adaptation, path: Path, method: str, backbone: str) -> None:
-    """Reads an adaptation's parameters from a file into an attached adaptation of one or more slots.
-
-    A file of one slot fills every slot.
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The header of an adaptation's file, `method`, `backbone` and `slots` among its keys, and the tensors.
 
     Raises:
-        UserError: the file cannot be read, or is for another method or backbone.
+        UserError: the file cannot be read, or is none of ours.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -67,6 +66,18 @@ def load_into(adaptation: Adaptation, path: Path, method: str, backbone: str) ->
         header = {}
     if not (isinstance(header, dict) and header.get("format") == FORMAT and {"method", "backbone"} <= set(header)):
         raise UserError(f"{path}: not an adaptation of tfew_pl")
+    return header, tensors
+
+
+def load_into(adaptation: Adaptation, path: Path, method: str, backbone: str) -> None:
+    """Reads an adaptation's parameters from a file into an attached adaptation of one or more slots.
+
+    A file of one slot fills every slot.
+
+    Raises:
+        UserError: the file cannot be read, or is for another method or backbone.
+    """
+    header, tensors = read(path)
     if header["method"] != method:
         raise UserError(f"{path}: an adaptation of method {header['method']}, not {method}")
     if header["backbone"] != backbone:
