@@ -53,6 +53,8 @@ def build_spec(values: Mapping[str, Any]) -> tuple[RunSpec | None, list[str]]:
     if "task" not in values:
         problems.append("task: missing")
     _check_names(values, problems)
+    if not problems:
+        values = merged({"recipe": method_recipe(values.get("method", RunSpec.method))}, values)
     built = _build(RunSpec, values, "", problems)
     spec = built if isinstance(built, RunSpec) else None
     for ingredient in ingredients:
@@ -66,12 +68,23 @@ def build_spec(values: Mapping[str, Any]) -> tuple[RunSpec | None, list[str]]:
 
 
 def recipe_values(name: str) -> dict[str, Any]:
-    """The fields of a named recipe.
+    """The fields that a named recipe sets, those in which it differs from the default; a method may set others.
 
     Raises:
         UserError: there is none of that name; the message names the nearest.
     """
-    return dataclasses.asdict(look_up("recipe", name, RECIPES))
+    recipe, default = dataclasses.asdict(look_up("recipe", name, RECIPES)), dataclasses.asdict(Recipe())
+    return {key: value for key, value in recipe.items() if value != default[key]}
+
+
+def method_recipe(name: str) -> dict[str, Any]:
+    """The fields of the recipe that a method sets where nobody else does.
+
+    The recipe's own defaults are those of RunSpec's method, which is therefore not imported, and torch with it.
+    """
+    if name == RunSpec.method or name not in registered_methods():
+        return {}
+    return dict(registered_methods()[name].load().recipe)
 
 
 def set_value(values: dict[str, Any], path: str, value: Any) -> None:

@@ -1,8 +1,10 @@
 """What every test starts from: no hub, no display, one thread a process, an empty Hugging Face cache."""
 
+import importlib.util
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -30,10 +32,18 @@ settings.load_profile("tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One Hugging Face cache for the session, empty at its start; xdist's workers inherit it."""
+    """The fixtures of tiny.py, and one Hugging Face cache for the session, empty at its start; xdist's workers
+    inherit it.
+    """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         cache = tempfile.mkdtemp(prefix="tfew-tests-")
         config.add_cleanup(lambda: shutil.rmtree(cache, ignore_errors=True))
         for variable in ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_ASSETS_CACHE", "HF_XET_CACHE"):
             os.environ.pop(variable, None)
         os.environ["HF_HOME"] = cache
+    spec = importlib.util.spec_from_file_location("tiny", Path(__file__).parent / "tiny.py")
+    assert spec is not None
+    assert spec.loader is not None
+    tiny = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tiny)
+    config.pluginmanager.register(tiny, "tiny")

@@ -3,11 +3,12 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from tfew_pl.errors import UserError
 from tfew_pl.method import Adaptation
@@ -40,18 +41,16 @@ def to_bytes(adaptation: Adaptation, method: str, backbone: str) -> bytes:
         method: name of the method.
         backbone: the backbone's digest.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in adaptation.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in adaptation.stored().items()}
     header = {"format": FORMAT, "method": method, "backbone": backbone, "slots": adaptation.slots}
     return save(tensors, {"tfew_pl": json.dumps(header, sort_keys=True)})
 
 
-def load_into(adaptation: Adaptation, path: Path, method: str, backbone: str) -> None:
-    """Reads an adaptation's parameters from a file into an attached adaptation of one or more slots.
-
-    A file of one slot fills every slot.
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The header of an adaptation's file, `method`, `backbone` and `slots` among its keys, and the tensors.
 
     Raises:
-        UserError: the file cannot be read, or is for another method or backbone.
+        UserError: the file cannot be read, or is none of ours.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -67,15 +66,27 @@ def load_into(adaptation: Adaptation, path: Path, method: str, backbone: str) ->
         header = {}
     if not (isinstance(header, dict) and header.get("format") == FORMAT and {"method", "backbone"} <= set(header)):
         raise UserError(f"{path}: not an adaptation of tfew_pl")
+    return header, tensors
+
+
+def load_into(adaptation: Adaptation, path: Path, method: str, backbone: str) -> None:
+    """Reads an adaptation's parameters from a file into an attached adaptation of one or more slots.
+
+    A file of one slot fills every slot.
+
+    Raises:
+        UserError: the file cannot be read, or is for another method or backbone.
+    """
+    header, tensors = read(path)
     if header["method"] != method:
         raise UserError(f"{path}: an adaptation of method {header['method']}, not {method}")
     if header["backbone"] != backbone:
         raise UserError(f"{path}: made for backbone {header['backbone']}, but this backbone is {backbone}")
-    own = adaptation.state_dict()
+    own = adaptation.stored()
     if set(own) != set(tensors):
         raise UserError(f"{path}: its tensors are not those of {method} on this backbone")
     for name, tensor in tensors.items():
-        if tensor.shape[1:] != own[name].shape[1:] or tensor.shape[0] not in (1, own[name].shape[0]):
+        spread = adaptation.slots > 1 and tensor.shape[:1] == (1,)
+        if tensor.shape[spread:] != own[name].shape[spread:]:
             raise UserError(f"{path}: {name} is {tuple(tensor.shape)}, expected {tuple(own[name].shape)}")
-    for name, tensor in tensors.items():
-        own[name].copy_(tensor.expand_as(own[name]))
+    adaptation.load_stored({name: tensor.expand_as(own[name]) for name, tensor in tensors.items()})

@@ -1,7 +1,7 @@
 """The LightningDataModule of a run: few-shot training draws, evaluation over all templates."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset
@@ -66,6 +66,13 @@ class TrainingDraws(Dataset[Encoded]):
         generator = random.Random(f"template {self._seed} {position}")
         template = generator.randrange(len(self._encoder.templates))
         return self._encoder.encode(self._rows[example], example, template, generator)
+
+    def each_once(self) -> Iterator[Encoded]:
+        """Every example once, in order, each through a template drawn from the seed and its index."""
+        for example, row in enumerate(self._rows):
+            generator = random.Random(f"once {self._seed} {example}")
+            template = generator.randrange(len(self._encoder.templates))
+            yield self._encoder.encode(row, example, template, generator)
 
 
 class EvaluationBatches(Dataset[ChoiceBatch]):

@@ -23,12 +23,27 @@ class _RMSNorm(torch.autograd.Function):
         normalized, weight, scale = ctx.saved_tensors
         of_weight = None
         if ctx.needs_input_grad[1]:
-            of_weight = (gradient * normalized).flatten(0, -2).sum(0)
+            of_weight = (gradient * normalized).sum_to_size(weight.shape)
         if not ctx.needs_input_grad[0]:
             return None, of_weight, None
         scaled = gradient * weight
         along = (scaled * normalized).mean(-1, keepdim=True)
         return scaled.addcmul_(normalized, along, value=-1).mul_(scale), of_weight, None
+
+
+def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+    """T5's layer norm, w x / RMS(x), computed in fp32 or better.
+
+    Args:
+        x: (rows, tokens, d_model).
+        weight: (d_model,), or (rows, 1, d_model) where each row has its own; in that precision.
+        epsilon: added to the mean square.
+
+    Returns:
+        (rows, tokens, d_model), in that precision.
+    """
+    normalized: Tensor = _RMSNorm.apply(x.to(torch.promote_types(x.dtype, torch.float32)), weight, epsilon)
+    return normalized
 
 
 class RMSNorm(T5LayerNorm):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tfew_pl.method import Adaptation, Method
+from tfew_pl.setting import Setting
 
 KEYS_AND_VALUES = (".k", ".v")
 """Endings of the linear maps whose outputs l_k and l_v scale."""
@@ -50,11 +51,12 @@ class IA3Adaptation(Adaptation):
 
     def _scale_output(self, path: str, module: nn.Linear) -> None:
         bank = self._add(path, module, module.out_features)
-        self._handles.append(module.register_forward_hook(lambda _module, _inputs, output: self._scaled(output, bank)))
+        self.on_detach(module.register_forward_hook(lambda _module, _inputs, output: self._scaled(output, bank)).remove)
 
     def _scale_input(self, path: str, module: nn.Linear) -> None:
         bank = self._add(path, module, module.in_features)
-        self._handles.append(module.register_forward_pre_hook(lambda _module, inputs: (self._scaled(inputs[0], bank),)))
+        hook = module.register_forward_pre_hook(lambda _module, inputs: (self._scaled(inputs[0], bank),))
+        self.on_detach(hook.remove)
 
     @torch.no_grad()
     def merge(self) -> None:
@@ -71,6 +73,9 @@ class IA3(Method):
     name = "ia3"
     summary = "(IA)3: rescale keys, values and inner activations by learned vectors (Liu et al. 2022)"
     Config = IA3Config
+    mergeable = True
 
-    def attach(self, backbone: nn.Module, *, slots: int = 1, generator: torch.Generator) -> IA3Adaptation:
-        return IA3Adaptation(backbone.requires_grad_(False), slots)
+    def build(
+        self, backbone: nn.Module, *, slots: int, generator: torch.Generator, setting: Setting | None
+    ) -> IA3Adaptation:
+        return IA3Adaptation(backbone, slots)

@@ -3,25 +3,40 @@
 A method *attaches* to a backbone and gives an `Adaptation`. Its trainable parameters form a bank of *slots*:
 every parameter's first dimension counts slots, and a batch says for each example which slot it uses.
 One slot is ordinary training; several are mixed-task batches (Section 2.1) or several runs in one pass.
+A method that changes weights, which a batch shares, has one slot, and says so by `slotted = False`.
 """
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from tfew_pl.errors import UserError
+from tfew_pl.setting import Setting
+
+
+@dataclass(frozen=True)
+class ParameterCounts:
+    """Numbers of values, a slot."""
+
+    trainable: int
+    """What training updates."""
+    stored: int
+    """What the adaptation's file holds; an index counts as a value."""
+    inference_extra: int
+    """What inference needs beside the backbone's own weights, once all that can be merged is."""
 
 
 class Adaptation(nn.Module):
     """A method's parameters, attached to a backbone.
 
     The backbone is referred to, not owned: `parameters()` and `state_dict()` hold the method's tensors only.
+    What attaching changes on the backbone is taken back by `detach`: a method notes each change by `on_detach`.
 
     Args:
         slots: number of parameter sets.
@@ -30,8 +45,26 @@ class Adaptation(nn.Module):
     def __init__(self, slots: int) -> None:
         super().__init__()
         self.slots = slots
-        self._handles: list[RemovableHandle] = []
+        self._undo: list[Callable[[], None]] = []
         self._slot_of_example: Tensor | None = None
+
+    def on_detach(self, undo: Callable[[], None]) -> None:
+        """Notes how to take back a change of the backbone, such as a hook handle's `remove`; last in, first out."""
+        self._undo.append(undo)
+
+    def replace_forward(self, module: nn.Module, forward: Callable[..., Any]) -> None:
+        """Has a module of the backbone compute something else until `detach`. Its hooks run as before."""
+        instances = vars(module)
+        before = instances.get("forward")
+
+        def undo() -> None:
+            if before is None:
+                instances.pop("forward")
+            else:
+                instances["forward"] = before
+
+        instances["forward"] = forward
+        self.on_detach(undo)
 
     @contextmanager
     def use_slots(self, slot_of_example: Tensor | None) -> Iterator[None]:
@@ -65,9 +98,8 @@ class Adaptation(nn.Module):
 
     def detach(self) -> None:
         """Leaves the backbone as it was, hooks and all. The parameters stay in this object."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+        while self._undo:
+            self._undo.pop()()
 
     def merge(self) -> None:
         """Detaches after folding slot 0 into the backbone's weights, for good.
@@ -77,9 +109,40 @@ class Adaptation(nn.Module):
         """
         raise UserError("this method cannot be merged into the backbone's weights")
 
+    @property
+    def mergeable(self) -> bool:
+        """Whether `merge` is possible on this backbone."""
+        return type(self).merge is not Adaptation.merge
+
+    def stored(self) -> dict[str, Tensor]:
+        """What is written to the adaptation's file; (slots, *shape) each where the method has slots.
+
+        Here, the parameters and buffers; one that two modules share is there once.
+        """
+        return {n: t.detach() for own in (self.named_parameters(), self.named_buffers()) for n, t in own}
+
+    @torch.no_grad()
+    def load_stored(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes over what `stored` gave: tensors of the same names and shapes."""
+        own = self.state_dict()
+        for name, tensor in tensors.items():
+            own[name].copy_(tensor)
+
+    def counts(self) -> ParameterCounts:
+        """How many values a slot of it has. Works on the meta device.
+
+        Here, inference needs nothing extra where `merge` is possible, else all that is stored.
+        """
+        stored = sum(tensor.numel() for tensor in self.stored().values()) // self.slots
+        return ParameterCounts(
+            trainable=sum(p.numel() for p in self.parameters() if p.requires_grad) // self.slots,
+            stored=stored,
+            inference_extra=0 if self.mergeable else stored,
+        )
+
 
 class Method(ABC):
-    """A way to adapt a backbone. A subclass declares a frozen dataclass `Config` and is an entry point.
+    """A way to adapt a backbone. A subclass declares what is below and `build`, and is an entry point.
 
     Args:
         options: fields of the configuration that differ from their defaults.
@@ -92,6 +155,15 @@ class Method(ABC):
     summary: ClassVar[str]
     """One line for a listing."""
     Config: ClassVar[type]
+    """A frozen dataclass; its defaults are the paper's hyperparameters."""
+    recipe: ClassVar[Mapping[str, Any]] = {}
+    """Fields of the recipe that the paper sets for this method (App. D); explicit values win."""
+    slotted: ClassVar[bool] = True
+    """Whether it can hold several slots."""
+    mergeable: ClassVar[bool] = False
+    """Whether `Adaptation.merge` can fold it into the weights of a T5."""
+    needs_setting: ClassVar[bool] = False
+    """Whether it can be attached only with a `Setting`, other than to count its parameters on the meta device."""
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         known = {field.name for field in dataclasses.fields(self.Config)}
@@ -102,12 +174,45 @@ class Method(ABC):
             )
         self.config: Any = self.Config(**(options or {}))
 
-    @abstractmethod
-    def attach(self, backbone: nn.Module, *, slots: int = 1, generator: torch.Generator) -> Adaptation:
+    def attach(
+        self, backbone: nn.Module, *, slots: int = 1, generator: torch.Generator, setting: Setting | None = None
+    ) -> Adaptation:
         """Puts the method on a backbone. No weight of the backbone changes, none is left trainable.
 
         Args:
             backbone: a T5-family model.
             slots: number of parameter sets.
             generator: draws what the method initializes at random.
+            setting: the run; few methods need it.
+
+        Raises:
+            UserError: the method cannot hold so many slots, or needs a setting.
         """
+        if slots < 1 or (slots > 1 and not self.slotted):
+            why = " (it changes weights, which a batch shares)" if slots > 1 else ""
+            raise UserError(f"method {self.name} cannot have {slots} slots{why}: give it one")
+        on_meta = any(p.is_meta for p in backbone.parameters())
+        if self.needs_setting and setting is None and not on_meta:
+            raise UserError(
+                f"method {self.name} needs the run's training examples or tokenizer: attach it with a setting"
+            )
+        trainable = [p for p in backbone.parameters() if p.requires_grad]
+
+        def unfreeze() -> None:
+            for parameter in trainable:
+                parameter.requires_grad_(True)
+
+        backbone.requires_grad_(False)
+        try:
+            adaptation = self.build(backbone, slots=slots, generator=generator, setting=setting)
+        except BaseException:
+            unfreeze()
+            raise
+        adaptation._undo.insert(0, unfreeze)
+        return adaptation
+
+    @abstractmethod
+    def build(
+        self, backbone: nn.Module, *, slots: int, generator: torch.Generator, setting: Setting | None
+    ) -> Adaptation:
+        """The adaptation, its hooks in place, on a backbone that `attach` has frozen; arguments as there."""

@@ -1,5 +1,6 @@
 """The LightningModule: T-Few's losses, rank classification, optimizer and schedule."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -153,3 +154,9 @@ class TFewModule(pl.LightningModule):
         """Keeps the backbone out of the checkpoint."""
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith("backbone.")}
+
+
+def loss_function(backbone: T5ForConditionalGeneration, recipe: Recipe) -> Callable[[ChoiceBatch], Tensor]:
+    """The recipe's total loss of a batch on a backbone and what is attached to it, slot 0 throughout."""
+    module = TFewModule(backbone, None, recipe, choices=1)
+    return lambda batch: module.losses(batch.to(backbone.device))

@@ -13,14 +13,17 @@ from transformers import PreTrainedTokenizerBase
 from tfew_pl.adaptation_file import backbone_digest, to_bytes
 from tfew_pl.backbones import load_backbone
 from tfew_pl.encoding import INPUT_TOKENS, Encoded, collate
-from tfew_pl.module import TFewModule
+from tfew_pl.module import TFewModule, loss_function
 from tfew_pl.progress import Progress, ReportProgress
 from tfew_pl.quiet import quiet_lightning
 from tfew_pl.recipe import Recipe
 from tfew_pl.registry import get_method
+from tfew_pl.setting import Setting
 
 PAPER_STEPS = 100_000
 PAPER_BATCH_SIZE = 16
+SETTING_EXAMPLES = 1000
+"""Examples that a method may look at before training, where it wants any: a mixture may be endless."""
 Texts = Iterable[tuple[str, str]]
 """Pairs of input and target."""
 
@@ -78,10 +81,16 @@ def pretrain(
         The content of the adaptation's file.
     """
     loaded = load_backbone(backbone)
-    adaptation = get_method(method).attach(loaded.model, generator=torch.Generator().manual_seed(seed))
+    examples = PromptedTexts(texts, loaded.tokenizer, recipe.steps * recipe.batch_size)
+    setting = Setting(
+        tokenizer=loaded.tokenizer,
+        batches=lambda: (collate([example]) for example in islice(examples, SETTING_EXAMPLES)),
+        loss=loss_function(loaded.model, recipe),
+    )
+    generator = torch.Generator().manual_seed(seed)
+    adaptation = get_method(method).attach(loaded.model, generator=generator, setting=setting)
     try:
         module = TFewModule(loaded.model, adaptation, recipe, choices=1)
-        examples = PromptedTexts(texts, loaded.tokenizer, recipe.steps * recipe.batch_size)
         with quiet_lightning():
             pl.Trainer(
                 **{

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import T5ForConditionalGeneration
 
@@ -86,8 +87,8 @@ def score_choices(backbone: T5ForConditionalGeneration, batch: ChoiceBatch, comp
     with _shared_cross_attention(backbone.decoder, choices):
         decoded = backbone.decoder(
             input_ids=decoder_ids,
-            encoder_hidden_states=states,  # (batch, source, d_model)
-            encoder_attention_mask=_additive(batch.input_mask, states.dtype),
+            encoder_hidden_states=states,  # (batch, prompts + source, d_model)
+            encoder_attention_mask=_additive(_widened(batch.input_mask, states.shape[1]), states.dtype),
             use_cache=False,
         ).last_hidden_state  # (batch x choices, tokens, d_model)
     mask = batch.choice_mask
@@ -113,6 +114,11 @@ def _is_gold(batch: ChoiceBatch) -> Tensor:
     """(batch, choices, 1), True at the correct choice."""
     choices = torch.arange(batch.choice_ids.shape[1], device=batch.gold.device)
     return (choices == batch.gold[:, None])[:, :, None]
+
+
+def _widened(mask: Tensor, width: int) -> Tensor:
+    """(batch, source) -> (batch, width): True for what an adaptation has put before the input."""
+    return F.pad(mask, (width - mask.shape[1], 0), value=True)
 
 
 def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:

@@ -14,13 +14,14 @@ from tfew_pl.backbones import Backbone, load_backbone
 from tfew_pl.datamodule import EvaluationBatches, TFewDataModule, TrainingDraws, encode_evaluation
 from tfew_pl.encoding import INPUT_TOKENS, Encoded, PromptEncoder, collate
 from tfew_pl.icl import CONTEXT_INPUT_TOKENS, encode_ensemble
-from tfew_pl.method import Adaptation
-from tfew_pl.module import TFewModule
+from tfew_pl.method import Adaptation, ParameterCounts
+from tfew_pl.module import TFewModule, loss_function
 from tfew_pl.progress import Progress, ReportProgress
 from tfew_pl.quiet import quiet_lightning
 from tfew_pl.record import Costs, RunRecord
 from tfew_pl.registry import get_method
 from tfew_pl.resolve import initial_adaptation, resolve
+from tfew_pl.setting import Setting
 from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, RunSpec
 from tfew_pl.tasks import Row, Task, get_task
 from tfew_pl.tasks.data import load_data
@@ -49,9 +50,15 @@ def _trainer(spec: RunSpec, progress: Progress | None, options: Mapping[str, Any
     )
 
 
-def _attach(spec: RunSpec, backbone: Backbone) -> Adaptation:
+def _attach(spec: RunSpec, backbone: Backbone, draws: TrainingDraws) -> Adaptation:
+    setting = Setting(
+        tokenizer=backbone.tokenizer,
+        batches=lambda: (collate([example]) for example in draws.each_once()),
+        loss=loss_function(backbone.model, spec.recipe),
+    )
     generator = torch.Generator().manual_seed(spec.seed)
-    adaptation = get_method(spec.method, spec.options).attach(backbone.model, generator=generator)
+    method = get_method(spec.method, spec.options)
+    adaptation = method.attach(backbone.model, generator=generator, setting=setting)
     path = initial_adaptation(spec)
     if path is not None:
         load_into(adaptation, path, spec.method, backbone_digest(backbone.model))
@@ -92,7 +99,7 @@ def _costs(
     examples: Sequence[Encoded],
     plain: Sequence[Encoded],
     *,
-    trained: int,
+    counts: ParameterCounts | None,
     stored: int,
     measured: tuple[float, float],
     seconds: tuple[float, float],
@@ -104,6 +111,7 @@ def _costs(
     shot_tokens = costs.median_shot_tokens(plain) if in_context else 0.0
     contexts = len(examples) // len(plain)
     recipe = spec.recipe
+    trained = 0 if counts is None else counts.trainable
     context_bytes = costs.context_bytes(shots, shot_tokens)
     training = costs.training_flops(parameters, tokens, recipe.steps, recipe.batch_size) if trained else 0.0
     return Costs(
@@ -113,7 +121,7 @@ def _costs(
         shots=shots,
         inference_flops=costs.inference_flops(parameters, tokens, shots, shot_tokens),
         training_flops=training,
-        stored_bytes=context_bytes if in_context else costs.adaptation_bytes(trained),
+        stored_bytes=context_bytes if in_context else costs.adaptation_bytes(0 if counts is None else counts.stored),
         measured_inference_flops=measured[0] * contexts,
         measured_training_flops=measured[1] * recipe.steps,
         measured_stored_bytes=context_bytes if in_context else stored,
@@ -156,7 +164,7 @@ def run(spec: RunSpec, *, progress: Progress | None = None, trainer: Mapping[str
             batch_size=spec.recipe.batch_size,
             drop_last=spec.recipe.drop_last,
         )
-    adaptation = _attach(spec, backbone) if spec.trains else None
+    adaptation = None if draws is None else _attach(spec, backbone, draws)
     try:
         module = TFewModule(backbone.model, adaptation, spec.recipe, max(len(e.choices) for e in examples))
         module_data = TFewDataModule(draws, examples, spec.recipe.batch_size)
@@ -189,7 +197,7 @@ def run(spec: RunSpec, *, progress: Progress | None = None, trainer: Mapping[str
                 backbone,
                 examples,
                 plain,
-                trained=0 if adaptation is None else sum(p.numel() for p in adaptation.parameters()),
+                counts=None if adaptation is None else adaptation.counts(),
                 stored=len(content or b""),
                 measured=_measured(module, draws, EvaluationBatches(examples), spec.recipe.batch_size),
                 seconds=(trained_at - start, evaluated_at - trained_at),

@@ -42,7 +42,7 @@ def test_every_command_has_examples(tfew: Tfew, name: str) -> None:
         assert f"tfew {' '.join(arguments)}" in result.out
 
 
-@pytest.mark.parametrize("name", ["tasks", "methods", "backbones", "split", "doctor", "table", "run"])
+@pytest.mark.parametrize("name", ["tasks", "methods", "params", "backbones", "split", "doctor", "table", "run"])
 def test_every_listing_has_json(tfew: Tfew, name: str) -> None:
     assert "--json" in tfew(name, "--help").out
 

@@ -47,6 +47,18 @@ def test_a_recipe_by_name_and_ingredients_taken_out() -> None:
     assert one.recipe == Recipe(warmup_ratio=0.0)
 
 
+def test_a_method_sets_the_fields_of_the_recipe_that_nobody_else_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfew_pl.ia3.IA3.recipe", {"steps": 300, "learning_rate": 3e-4})
+    monkeypatch.setattr(RunSpec, "method", "another")  # whose recipe is the default, and is not looked up
+    spec, problems = build_spec({"task": "rte", "method": "ia3", "recipe": {"steps": 5}, "without": "warmup"})
+    assert problems == []
+    assert spec is not None
+    assert spec.recipe == Recipe(steps=5, learning_rate=3e-4, warmup_ratio=0.0)
+    named, _ = build_spec({"task": "rte", "method": "ia3", "recipe": "release"})
+    assert named is not None
+    assert named.recipe == Recipe(**{**vars(RECIPES["release"]), "steps": 300, "learning_rate": 3e-4})
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [

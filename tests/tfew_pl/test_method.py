@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from tfew_pl.errors import UserError
-from tfew_pl.method import Adaptation, Method
+from tfew_pl.method import Adaptation, Method, ParameterCounts
+from tfew_pl.setting import Setting
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,23 @@ class _Nothing(Method):
     summary = "does nothing"
     Config = _Config
 
-    def attach(self, backbone: nn.Module, *, slots: int = 1, generator: torch.Generator) -> Adaptation:
-        return Adaptation(slots)
+    def build(
+        self, backbone: nn.Module, *, slots: int, generator: torch.Generator, setting: Setting | None
+    ) -> Adaptation:
+        assert not any(p.requires_grad for p in backbone.parameters())
+        adaptation = Adaptation(slots)
+        adaptation.vectors = nn.Parameter(torch.zeros(slots, 3, device=next(backbone.parameters()).device))
+        return adaptation
+
+
+class _OfWeights(_Nothing):
+    name = "of-weights"
+    slotted = False
+    needs_setting = True
+
+
+def _attach(method: Method, backbone: nn.Module, slots: int = 1) -> Adaptation:
+    return method.attach(backbone, slots=slots, generator=torch.Generator())
 
 
 def test_options_fill_the_configuration() -> None:
@@ -52,3 +68,60 @@ def test_slots_are_forgotten_after_an_error() -> None:
 def test_merging_is_refused_unless_a_method_can() -> None:
     with pytest.raises(UserError, match="cannot be merged"):
         Adaptation(1).merge()
+
+
+def test_detaching_restores_what_was_trainable() -> None:
+    backbone = nn.Linear(2, 2)
+    backbone.bias.requires_grad_(False)
+    adaptation = _attach(_Nothing(), backbone)
+    assert not backbone.weight.requires_grad
+    adaptation.detach()
+    assert (backbone.weight.requires_grad, backbone.bias.requires_grad) == (True, False)
+
+
+def test_changes_are_taken_back_last_first() -> None:
+    order: list[int] = []
+    adaptation = Adaptation(1)
+    for number in range(3):
+        adaptation.on_detach(lambda number=number: order.append(number))  # type: ignore[misc]
+    adaptation.detach()
+    adaptation.detach()
+    assert order == [2, 1, 0]
+
+
+def test_a_replaced_forward_comes_back() -> None:
+    backbone, x = nn.Linear(2, 2), torch.ones(1, 2)
+    before = backbone(x)
+    outer, inner = Adaptation(1), Adaptation(1)
+    outer.replace_forward(backbone, lambda x: x + 1)
+    inner.replace_forward(backbone, lambda x: x + 2)
+    assert torch.equal(backbone(x), x + 2)
+    inner.detach()
+    assert torch.equal(backbone(x), x + 1)
+    outer.detach()
+    assert torch.equal(backbone(x), before)
+    assert "forward" not in vars(backbone)
+
+
+def test_a_method_of_weights_has_one_slot_and_asks_for_its_setting() -> None:
+    with pytest.raises(UserError, match=r"method of-weights cannot have 2 slots \(it changes weights"):
+        _attach(_OfWeights(), nn.Linear(2, 2), slots=2)
+    backbone = nn.Linear(2, 2)
+    with pytest.raises(UserError, match="method of-weights needs the run's training examples"):
+        _attach(_OfWeights(), backbone)
+    assert backbone.weight.requires_grad
+
+
+def test_no_slot_is_none() -> None:
+    with pytest.raises(UserError, match="method nothing cannot have 0 slots: give it one"):
+        _attach(_Nothing(), nn.Linear(2, 2), slots=0)
+
+
+@pytest.mark.parametrize("kind", [_Nothing, _OfWeights])
+def test_parameters_are_counted_without_weights(kind: type[Method]) -> None:
+    adaptation = _attach(kind(), nn.Linear(2, 2, device="meta"))
+    assert adaptation.counts() == ParameterCounts(trainable=3, stored=3, inference_extra=3)
+
+
+def test_counts_are_those_of_a_slot() -> None:
+    assert _attach(_Nothing(), nn.Linear(2, 2), slots=4).counts().trainable == 3

@@ -1,4 +1,4 @@
-"""Tiny backbones and the plainest possible reference: one choice at a time, nothing padded, nothing shared."""
+"""Tiny backbones for every test, and the plainest possible reference: one choice at a time, nothing padded, nothing shared."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -106,6 +106,22 @@ def tokenizer() -> PreTrainedTokenizerFast:
         vocab_size=VOCABULARY, special_tokens=special, initial_alphabet=characters, show_progress=False
     )
     model.train_from_iterator(texts, trainer)
+    model.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return PreTrainedTokenizerFast(tokenizer_object=model, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
+
+
+@pytest.fixture(scope="session")
+def words() -> PreTrainedTokenizerFast:
+    """A tokenizer of the tiny backbones' vocabulary, for which no pocket world is needed: characters and few words."""
+    model = Tokenizer(models.BPE(unk_token="<unk>"))
+    model.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=["<pad>", "</s>", "<unk>"],
+        initial_alphabet=[chr(code) for code in range(33, 127)],
+        show_progress=False,
+    )
+    model.train_from_iterator(["Question: is this so? Answer: it is so, and this answers the question."] * 9, trainer)
     model.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     return PreTrainedTokenizerFast(tokenizer_object=model, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
 

@@ -1,0 +1,44 @@
+"""LayerNorm: train the layer norms' scales, nothing else (Liu et al. 2022, Section 3.3 and App. D)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from baselines.norms import NormAdaptation
+from tfew_pl.method import Method
+from tfew_pl.setting import Setting
+
+
+@dataclass(frozen=True)
+class LayerNormConfig:
+    """LayerNorm has nothing to set."""
+
+
+class LayerNormAdaptation(NormAdaptation):
+    """The scales of every layer norm, each (slots, d_model); at the start they are the backbone's."""
+
+    def __init__(self, backbone: nn.Module, slots: int) -> None:
+        super().__init__(backbone, slots, layer_norms=True)
+
+    def merge(self) -> None:
+        """Writes slot 0's scales into the backbone's layer norms."""
+        self.merge_norms()
+        self.detach()
+
+
+class LayerNorm(Method):
+    """Registers LayerNorm. The release trains it for 1,000 steps (`--set recipe.steps=1000`)."""
+
+    name = "layernorm"
+    summary = "LayerNorm: train the scales of the layer norms"
+    Config = LayerNormConfig
+    recipe: ClassVar[Mapping[str, Any]] = {"steps": 300, "learning_rate": 3e-4}  # App. D
+    mergeable = True
+
+    def build(
+        self, backbone: nn.Module, *, slots: int, generator: torch.Generator, setting: Setting | None
+    ) -> LayerNormAdaptation:
+        return LayerNormAdaptation(backbone, slots)

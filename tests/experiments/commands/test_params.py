@@ -1,0 +1,108 @@
+"""`tfew params`: the parameters of every method on T0-3B, beside those of the release and of the paper."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfew_pl.registry import registered_methods
+
+Tfew = Callable[..., Any]
+COUNTS = Path(__file__).parents[3] / "results" / "paper" / "peft_parameter_counts.csv"
+
+RELEASE = {
+    "full": 2_849_757_184,
+    "bitfit": 1_331_200,
+    "layernorm": 249_856,
+    "adapter": 12_934_144,
+    "compacter": 870_400,
+    "compacter++": 560_128,
+    "prompt-tuning-10": 40_960,
+    "prompt-tuning-100": 409_600,
+    "lora": 9_097_216,
+    "ia3": 540_672,
+}
+"""Trainable parameters of the released code on T0-3B's shapes."""
+PAPER = {
+    "full": ("full", 3e9, 1e9),
+    "bitfit": ("bitfit", 1.3e6, 1e5),
+    "layernorm": ("layernorm", 250e3, 1e3),
+    "adapter": ("adapter", 12.9e6, 1e5),
+    "prompt-tuning-10": ("prompt_tuning_10", 41e3, 1e3),
+    "prompt-tuning-100": ("prompt_tuning_100", 409e3, 1e3),
+    "lora": ("lora", 9.1e6, 1e5),
+    "ia3": ("ia3", 540e3, 1e3),
+}
+"""The paper's names, what it prints, and the size of its last digit.
+
+Left out, because they differ: Compacter and Compacter++, of which the paper prints 807K and 540K. The release's
+870,400 and 560,128 are bottlenecks of 6,464 values (rules 128, factors 4,224, biases 2,112), 96 or 48 of them,
+and 249,856 of layer norms. Without the biases they would be 667,648 and 458,752; without the rules, 858,112 and
+553,984; with shared rules, 858,176 and 554,048; none is what is printed.
+"""
+
+
+@pytest.fixture(scope="module")
+def counted() -> dict[str, dict[str, int]]:
+    from experiments.commands.params import counts
+
+    found, backbone = counts("t0-3b")
+    assert backbone == 2_849_757_184
+    return found
+
+
+def test_every_registered_method_is_counted(counted: dict[str, dict[str, int]]) -> None:
+    assert set(counted) == set(registered_methods())
+    assert all(set(numbers) == {"trainable", "stored", "inference_extra"} for numbers in counted.values())
+
+
+@pytest.mark.parametrize("name", RELEASE)
+def test_trainable_parameters_are_the_releases(name: str, counted: dict[str, dict[str, int]]) -> None:
+    assert counted[name]["trainable"] == RELEASE[name]
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_trainable_parameters_are_the_papers_to_its_last_digit(name: str, counted: dict[str, dict[str, int]]) -> None:
+    _, printed, digit = PAPER[name]
+    assert abs(counted[name]["trainable"] - printed) <= digit  # the paper rounds, or cuts: 409,600 is 409K
+
+
+def test_the_papers_column_is_the_one_that_is_kept() -> None:
+    units = {"K": 1e3, "M": 1e6, "B": 1e9}
+    with COUNTS.open() as file:
+        rows = {row["method"]: row["parameters_t0_3b"] for row in csv.DictReader(file)}
+    for key, printed, _ in PAPER.values():
+        assert float(rows[key][:-1]) * units[rows[key][-1]] == pytest.approx(printed)
+
+
+def test_what_compacter_counts(counted: dict[str, dict[str, int]]) -> None:
+    d, m, n = 2048, 64, 4
+    bottleneck = 2 * n**3 + 2 * (d + m) + m + d
+    assert bottleneck == 6_464
+    assert counted["compacter"]["trainable"] == 96 * bottleneck + 122 * d
+    assert counted["compacter++"]["trainable"] == 48 * bottleneck + 122 * d
+
+
+def test_inference_needs_nothing_extra_of_what_merges(counted: dict[str, dict[str, int]]) -> None:
+    extra = {name: numbers["inference_extra"] for name, numbers in counted.items()}
+    assert extra["ia3"] == extra["lora"] == extra["layernorm"] == 0
+    assert extra["bitfit"] == 1_331_200 - 249_856  # T5 has no biases to add to
+    assert extra["adapter"] == 12_934_144 - 249_856
+
+
+def test_the_command_prints_both_ways(tfew: Tfew) -> None:
+    result = tfew("params", "--backbone", "t5-small", "--method", "ia3", "--method", "bitfit", "--json")
+    # 18 attentions x 2 x 512 and 12 feed-forwards x 2,048.
+    assert json.loads(result.out)["ia3"] == {"trainable": 43_008, "stored": 43_008, "inference_extra": 0}
+    shown = tfew("params", "--backbone", "t5-small", "--method", "ia3").out
+    assert "43,008" in shown
+    assert "t5-small: 60,506,624 parameters" in shown
+
+
+def test_an_unknown_backbone_is_named(tfew: Tfew) -> None:
+    result = tfew("params", "--backbone", "t7")
+    assert result.code == 2
+    assert "t7: its architecture is not known" in result.err
