@@ -13,13 +13,14 @@ class _WalshHadamard(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        size = x.shape[-1]
-        y, width = x.reshape(-1, size), 1
-        while width < size:
+        y, width = x.contiguous(), 1
+        while width < x.shape[-1]:
             y = y.view(-1, 2, width)
-            y = torch.stack([y[:, 0] + y[:, 1], y[:, 0] - y[:, 1]], dim=1)
-            width *= 2
-        return y.view(x.shape)
+            z = torch.empty_like(y)
+            torch.add(y[:, 0], y[:, 1], out=z[:, 0])
+            torch.sub(y[:, 0], y[:, 1], out=z[:, 1])
+            y, width = z, 2 * width
+        return y.view(x.shape) if y is not x else x.clone()
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:

@@ -150,7 +150,7 @@ class FishMaskAdaptation(WeightAdaptation):
         return {
             "counts": torch.tensor([counts], dtype=torch.int32, device=device),
             "places": torch.cat([self.places.get_buffer(key) for key in keys]).unsqueeze(0),
-            "values": torch.cat([self.values[key] for key in keys], dim=1),
+            "values": torch.cat([self.values[key].detach() for key in keys], dim=1),
         }
 
     @torch.no_grad()

@@ -39,7 +39,7 @@ class IntrinsicSAIDAdaptation(WeightAdaptation):
     factors would be 0 at the start, and no gradient would reach a matrix; with it, matrices begin to move as u does,
     and a step of θ moves them by the same norm as a full projection would.
 
-    θ, λ and the seed are all that is stored: dimensions + 1 values. With D coordinates in all (2,538,112 on T0-3B),
+    θ, λ and the seed are all that is stored: dimensions + 1 values. With D coordinates in all (2,530,176 on T0-3B),
     L the power of two from the size of θ on, and D' = L ceil(D / L), memory is 16 D' + 4 D bytes for what the seed
     gives, and 4 D' at most a few times over in a forward pass; no matrix is ever formed: maps add
     u ((a + v)·x) to their outputs. Time a pass, whatever the batch: 2 D' log2 L additions; a token and map: in + out

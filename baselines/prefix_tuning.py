@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -132,7 +133,8 @@ class PrefixTuningAdaptation(Adaptation):
 
     They take the positions before the sequence: a query's distance to them is what the relative position bias sees
     (release). In cross-attention, which has no positions, they stand before the encoder's states. While training
-    they come from MLPs, which are dropped when the prefixes are stored: a loaded adaptation has the prefixes only.
+    they come from MLPs, which are dropped when the prefixes are stored: a loaded adaptation has the prefixes
+    only. Keys and values are not cached between calls.
 
     Symbols: A attentions, P prefix tokens, i = heads x d_kv, d = d_model, h = hidden size. Memory, in values a slot:
     2 A P i deployed (589,824 on T0-3B), 3 (P d + h d + h) + 2 A i (h + 1) while training (154,449,408 on T0-3B), and
@@ -162,6 +164,9 @@ class PrefixTuningAdaptation(Adaptation):
         for kind, members in of.items():
             for key, attention in members.items():
                 self._put_before(key, attention, kind)
+        for of_model in (backbone.config, backbone.decoder.config):  # a plain call would use a cache, needlessly
+            self.on_detach(partial(setattr, of_model, "use_cache", of_model.use_cache))
+            of_model.use_cache = False
 
     def _mlp(self, key: str) -> Reparameterization:
         mlp = self.mlps[self._kinds[key]]
@@ -225,8 +230,8 @@ class PrefixTuningAdaptation(Adaptation):
 
 def _causal(queries: int, tokens: int, states: Tensor) -> Tensor:
     """(1, 1, queries, tokens + queries): the smallest number at later positions, 0 at the prefix and up to the own."""
-    least = torch.full((queries, tokens + queries), torch.finfo(states.dtype).min, device=states.device)
-    return least.triu(tokens + 1).to(states.dtype)[None, None]
+    least = states.new_full((queries, tokens + queries), torch.finfo(states.dtype).min)
+    return least.triu(tokens + 1)[None, None]
 
 
 class PrefixTuning(Method):

@@ -14,8 +14,8 @@ class WeightAdaptation(Adaptation):
     """An adaptation that says what each weight of the backbone is, and has modules compute with that.
 
     The backbone's own parameters are never written to: a substitute stands in a module only while the module
-    computes, whatever it computes, so that detaching has nothing to put back. Autograd keeps none of the
-    substitutes for the backward pass, which makes them anew; beside the adaptation's own parameters, memory is
+    computes, whatever it computes, so that detaching has nothing to put back. Autograd keeps no
+    matrix for the backward pass, which makes it anew; beside the adaptation's own parameters, memory is
     one layer's weight and its gradient at a time.
 
     There is one slot: the examples of a batch share the weights.
@@ -47,7 +47,7 @@ class WeightAdaptation(Adaptation):
 
         def enter(_module: nn.Module, _inputs: Any) -> None:
             weight, call = self.weight(name), ExitStack()
-            if torch.is_grad_enabled():
+            if torch.is_grad_enabled() and weight.ndim > 1:
                 call.enter_context(self._made_anew(name, weight))
             # The table of parameters, not the attribute: a module takes only an nn.Parameter there, and this is none.
             parameters: dict[str, Any] = module._parameters

@@ -66,12 +66,12 @@ SHAPES = {
 def _of_folder(name: str) -> dict[str, Any]:
     folder = Path(backbones.resolve(name).source)
     try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+        config: Any = json.loads((folder / "config.json").read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"backbone {name}: no readable config.json in {folder}") from error
     if not isinstance(config, dict) or config.get("model_type") != "t5":
         raise UserError(f"backbone {name}: {folder / 'config.json'} is not that of a T5")
-    return config
+    return dict(config)
 
 
 def empty_backbone(name: str) -> "T5ForConditionalGeneration":

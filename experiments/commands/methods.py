@@ -7,6 +7,8 @@ from experiments.output import JSON, Column, show_json, show_table
 _COLUMNS = (
     Column("name", "method"),
     Column("trains", "trains", show=lambda trains: "yes" if trains else "no"),
+    Column("slotted", "slots", show=lambda slotted: "yes" if slotted else "no"),
+    Column("mergeable", "merges", show=lambda mergeable: "yes" if mergeable else "no"),
     Column("summary", "what it is"),
     Column("options", "options", show=", ".join),
 )
@@ -23,18 +25,31 @@ def rows() -> list[dict[str, Any]]:
         ZERO_SHOT: "the backbone as it is: no example of the task is seen",
         IN_CONTEXT: "few-shot examples stand in the input, nothing is trained (Brown et al. 2020)",
     }
+    nothing: dict[str, Any] = {"trains": False, "slotted": None, "mergeable": None, "options": [], "recipe": {}}
     listed: list[dict[str, Any]] = [
-        {"name": name, "trains": False, "summary": summary, "options": []} for name, summary in untrained.items()
+        {"name": name, "summary": summary, **nothing} for name, summary in untrained.items()
     ]
     for name, point in sorted(registered_methods().items()):
         method = point.load()
         options = [f"{field.name}={field.default}" for field in dataclasses.fields(method.Config)]
-        listed.append({"name": name, "trains": True, "summary": method.summary, "options": options})
+        listed.append(
+            {
+                "name": name,
+                "summary": method.summary,
+                "trains": True,
+                "slotted": method.slotted,
+                "mergeable": method.mergeable,
+                "options": options,
+                "recipe": dict(method.recipe),
+            }
+        )
     return listed
 
 
 def command(json: JSON = False) -> None:
     """List the methods and their options.
+
+    Slots: several tasks or seeds in one batch. Merges: into a T5's weights, for inference at no extra cost.
 
     Examples:
         tfew methods

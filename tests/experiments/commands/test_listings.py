@@ -46,6 +46,9 @@ def test_methods(tfew: Tfew) -> None:
     assert not rows["zero-shot"]["trains"]
     assert all(row["summary"] and "\n" not in row["summary"] for row in rows.values())
     assert "in-context" in tfew("methods").out
+    assert rows["bitfit"]["recipe"] == {"steps": 300, "learning_rate": 3e-4}
+    assert (rows["lora"]["slotted"], rows["lora"]["mergeable"]) == (True, True)
+    assert (rows["full"]["slotted"], rows["adapter"]["mergeable"]) == (False, False)
 
 
 def test_ia3_is_registered(tfew: Tfew) -> None:

@@ -1,0 +1,90 @@
+import re
+from typing import Any
+
+import pytest
+import torch
+
+from baselines.lora import LoRA
+from tfew_pl.encoding import collate
+from tfew_pl.errors import UserError
+from tfew_pl.method import Adaptation
+from tfew_pl.ranking import score_choices
+from tfew_pl.shapes import empty_backbone
+
+
+def _attach(model: Any, options: Any = None) -> Adaptation:
+    return LoRA(options).attach(model, generator=torch.Generator().manual_seed(0))
+
+
+def _fill(adaptation: Adaptation) -> None:
+    generator = torch.Generator().manual_seed(1)
+    for parameter in adaptation.parameters():
+        parameter.data.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
+
+
+def test_what_it_counts_on_t0_3b() -> None:
+    attentions, feeds, norms = 72 * 4 * (2048 + 2048), 48 * 3 * (2048 + 5120), 122 * 2048
+    model = empty_backbone("t0-3b")
+    assert _attach(model).counts().trainable == 4 * (attentions + feeds) + norms == 9_097_216
+    assert _attach(model, {"rank": 1, "layer_norms": False}).counts().trainable == attentions + feeds
+
+
+def test_it_starts_as_app_d_says(make_model: Any) -> None:
+    adaptation = _attach(make_model(), {"rank": 24})
+    a = torch.cat([p.flatten() for name, p in adaptation.named_parameters() if name.startswith("a.")])
+    assert a.std().item() == pytest.approx(0.01, rel=0.03)
+    assert abs(a.mean().item()) < 2e-4
+    assert all(not p.any() for name, p in adaptation.named_parameters() if name.startswith("b."))
+
+
+@pytest.mark.parametrize("kind", ["untied", "tied"])
+def test_it_adds_b_a_over_r_to_the_weights(kind: str, make_model: Any, make_examples: Any) -> None:
+    model, reference, batch = make_model(kind), make_model(kind), collate(make_examples(5, 4))
+    adaptation = _attach(model, {"rank": 3, "layer_norms": False})
+    _fill(adaptation)
+    state = adaptation.state_dict()
+    changed = 0
+    with torch.no_grad():
+        for path, module in reference.named_modules():
+            key = path.replace(".", "/")
+            if f"a.{key}" in state:
+                module.weight.add_(state[f"b.{key}"][0] @ state[f"a.{key}"][0] / 3)
+                changed += 1
+        # Two layers of each stack: 4 maps an attention, 3 or 2 a feed-forward.
+        assert changed == (2 + 4) * 4 + 4 * (3 if kind == "untied" else 2)
+        torch.testing.assert_close(
+            score_choices(model, batch).log_probability,
+            score_choices(reference, batch).log_probability,
+            atol=1e-5,
+            rtol=1e-5,
+        )
+
+
+# PEFT asks transformers 5 by an old name whether activations are checkpointed.
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+@pytest.mark.parametrize("kind", ["untied", "tied"])
+def test_agrees_with_the_peft_library(kind: str, make_model: Any, make_examples: Any, plain_scores: Any) -> None:
+    peft = pytest.importorskip("peft")
+    ours, theirs, examples = make_model(kind), make_model(kind), make_examples(6, 3)
+    adaptation = _attach(ours, {"layer_norms": False})
+    _fill(adaptation)
+    maps = ["q", "k", "v", "o", "wo", *(["wi_0", "wi_1"] if kind == "untied" else ["wi"])]
+    config = peft.LoraConfig(r=4, lora_alpha=1, target_modules=maps, task_type="SEQ_2_SEQ_LM")
+    wrapped = peft.get_peft_model(theirs, config).eval()
+    state, filled = adaptation.state_dict(), 0
+    for name, parameter in wrapped.named_parameters():
+        if found := re.fullmatch(r"base_model\.model\.(.*)\.lora_([AB])\.default\.weight", name):
+            parameter.data.copy_(state[f"{found[2].lower()}.{found[1].replace('.', '/')}"][0])
+            filled += 1
+    assert filled == len(state)
+    scores = score_choices(ours, collate(examples)).log_probability.detach()
+    with torch.no_grad():
+        for row, example in enumerate(examples):
+            for number, choice in enumerate(example.choices):
+                expected = plain_scores(wrapped, example.input_ids, choice)
+                torch.testing.assert_close(scores[row, number, : len(choice)].double(), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_no_rank_is_none() -> None:
+    with pytest.raises(UserError, match="rank must be at least 1, not 0"):
+        LoRA({"rank": 0})

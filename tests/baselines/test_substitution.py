@@ -1,0 +1,94 @@
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from baselines.substitution import WeightAdaptation
+from tfew_pl.encoding import Encoded, collate
+from tfew_pl.ranking import score_choices
+
+Examples = Callable[..., list[Encoded]]
+
+
+class _Scaled(WeightAdaptation):
+    """Every weight times one trained number."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__(backbone)
+        self.factor = nn.Parameter(torch.full((1,), 1.5))
+        self.made: Counter[str] = Counter()
+        for name in self._own:
+            self._substitute(name)
+
+    def weight(self, name: str) -> Tensor:
+        self.made[name] += 1
+        return self._own[name].detach() * self.factor
+
+
+def _loss(model: Any, examples: list[Encoded]) -> Tensor:
+    return score_choices(model, collate(examples)).log_probability.sum()
+
+
+@pytest.mark.parametrize("kind", ["untied", "tied"])
+def test_modules_compute_with_the_substitutes(kind: str, make_model: Any, make_examples: Examples) -> None:
+    model, reference, examples = make_model(kind), make_model(kind), make_examples(1, 3)
+    factor = torch.tensor(1.5, requires_grad=True)
+    weights = {name: p.detach() * factor for name, p in reference.named_parameters()}
+    model.requires_grad_(False)
+    adaptation = _Scaled(model)
+    with torch.no_grad():
+        for name, parameter in reference.named_parameters():
+            parameter.copy_(weights[name])
+    loss, expected = _loss(model, examples), _loss(reference, examples)
+    torch.testing.assert_close(loss, expected, rtol=1e-6, atol=1e-5)
+    loss.backward()
+    expected.backward()
+    own = {name: p.detach() for name, p in model.named_parameters()}
+    total = torch.stack([(p.grad * own[n]).sum() for n, p in reference.named_parameters() if p.grad is not None]).sum()
+    assert adaptation.factor.grad is not None
+    torch.testing.assert_close(adaptation.factor.grad[0], total, rtol=1e-3, atol=1e-3)
+
+
+def test_autograd_keeps_no_matrix(make_model: Any, make_examples: Examples) -> None:
+    model = make_model().requires_grad_(False)
+    adaptation = _Scaled(model)
+    matrices = {name for name, p in model.named_parameters() if p.ndim == 2 and "relative" not in name}
+    loss = _loss(model, make_examples(1, 3))
+    forward = adaptation.made.copy()
+    loss.backward()
+    # A linear map's backward pass needs its matrix; that it asks for it again shows that it was not kept.
+    again = {name for name in adaptation.made if adaptation.made[name] > forward[name]}
+    assert again == matrices - {"shared.weight"}  # a look-up needs no matrix to go back
+    with torch.no_grad():
+        before = adaptation.made.copy()
+        _loss(model, make_examples(1, 3))
+    assert all(adaptation.made[name] - before[name] == forward[name] for name in before)
+
+
+def test_an_error_within_a_module_leaves_it_its_own_weight(make_model: Any, make_examples: Examples) -> None:
+    model, examples = make_model().requires_grad_(False), make_examples(1, 3)
+    before, expected = dict(model.named_parameters()), _loss(model, examples)
+    adaptation = _Scaled(model)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        model.encoder.block[0].layer[0].SelfAttention.q(torch.zeros(1, 2, 5))
+    adaptation.factor.data.fill_(1.0)
+    after = dict(model.named_parameters())
+    assert all(after[name] is parameter for name, parameter in before.items())
+    torch.testing.assert_close(_loss(model, examples), expected)
+    adaptation._own.clear()
+    with pytest.raises(KeyError):  # in making the substitute
+        model.lm_head(torch.zeros(1, 24))
+    assert model.lm_head.weight is before["lm_head.weight"]
+    adaptation.detach()
+    assert all(not m._forward_hooks and not m._forward_pre_hooks for m in model.modules())
+    assert torch.equal(_loss(model, examples), expected)
+
+
+def test_merging_writes_the_weights(make_model: Any) -> None:
+    model, plain = make_model("tied").requires_grad_(False), make_model("tied")
+    _Scaled(model).merge()
+    for ours, own in zip(model.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(ours, own * 1.5)
