@@ -88,18 +88,21 @@ def ia3(
     seed: Annotated[int, typer.Option(help="Of the mixture.")] = 0,
     steps: Annotated[int, typer.Option(help="Optimizer steps; the paper takes 100,000.", min=1)] = 2000,
     batch_size: Annotated[int, typer.Option(help="Examples a step, as in the paper.", min=1)] = 16,
+    threads: Annotated[int, typer.Option(help="Threads of PyTorch; other roundings if changed.", min=1)] = 1,
 ) -> None:
     """Pre-train (IA)3 vectors on the mixture: where T-Few starts.
 
     Example:
         tfew pocket ia3 --out work/pocket-t0-ia3.safetensors
     """
+    import torch
     from rich.progress import Progress
 
     from experiments.output import console
     from tfew_pl.pocket import mixture
     from tfew_pl.pretraining import pretrain, pretraining_recipe
 
+    torch.set_num_threads(threads)
     with Progress(console=console()) as bar:
         task = bar.add_task("pre-training (IA)3", total=1.0)
         content = pretrain(
