@@ -58,9 +58,8 @@ class AdapterLayer(nn.Module):
     def forward(self, x: Tensor, select: Select) -> Tensor:
         """(rows, tokens, d_model) -> the same."""
         rows = len(x)
-        bias = select(self.down_bias, rows).unsqueeze(1).to(x.dtype)
-        inner = torch.relu(linear(x, select(self.down, rows)) + bias)  # (rows, tokens, inner)
-        return x + linear(inner, select(self.up, rows)) + select(self.up_bias, rows).unsqueeze(1).to(x.dtype)
+        inner = torch.relu(linear(x, select(self.down, rows), select(self.down_bias, rows)))  # (rows, tokens, inner)
+        return x + linear(inner, select(self.up, rows), select(self.up_bias, rows))
 
 
 class Adapter(Method):

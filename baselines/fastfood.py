@@ -48,8 +48,8 @@ class Fastfood(nn.Module):
     P is a stack of blocks H G Π H B (Le et al. 2013, Eq. 8) of L x L, L the power of two from `inputs` on, cut to
     `outputs` rows and `inputs` columns: all of θ is in each block, so that every input reaches every output. H is the
     Walsh-Hadamard matrix, B random signs, Π a random permutation, G normal; a block is divided by
-    sqrt(outputs Σ G²) (Aghajanyan et al. 2020). With b = ceil(outputs / L) blocks, time is 2 b L log2 L additions,
-    memory 16 b L bytes for B, Π and G and some 3 b L values at a time.
+    sqrt(outputs Σ G²) (Aghajanyan et al. 2020). With b = ceil(outputs / L) blocks, time is at most 2 b L log2 L
+    additions, memory 16 b L bytes for B, Π and G and some 3 b L values at a time.
 
     B, Π and G are drawn from the seed by NumPy's `RandomState`, whose streams are frozen (NEP 19): a seed in a file
     means the same P with any later version, on any device.
@@ -66,6 +66,7 @@ class Fastfood(nn.Module):
         self.inputs, self.outputs = inputs, outputs
         self.length = 1 << (inputs - 1).bit_length()
         self.blocks = math.ceil(outputs / self.length)
+        self.needed = min(self.length, 1 << (outputs - 1).bit_length())
         shape = (self.blocks, self.length)
         if device.type == "meta":
             signs = torch.empty(shape, device=device)
@@ -89,4 +90,6 @@ class Fastfood(nn.Module):
         padded = nn.functional.pad(theta, (0, self.length - self.inputs))
         mixed = walsh_hadamard(padded * self.signs.to(theta.dtype))  # (blocks, length)
         scaled = mixed.gather(1, self.permutation) * self.normals.to(theta.dtype)
+        if self.needed < self.length:  # the first rows of H_mn = H_m ⊗ H_n are those of H_n, m times side by side
+            scaled = scaled.view(-1, self.needed).sum(0, keepdim=True)
         return walsh_hadamard(scaled).flatten()[: self.outputs]

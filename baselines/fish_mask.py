@@ -112,9 +112,10 @@ class FishMaskAdaptation(WeightAdaptation):
     With N weights in the backbone and k = keep x N chosen (5,699,514 of T0-3B at 0.2 %), memory in bytes is
     8 k: a place (int32) and a value (fp32) each, and another 4 k for gradients. A forward or backward pass makes one
     layer's weight, with its values in place, at a time: 4 x in x out bytes, and as much for its gradient in training,
-    of which the k are kept. There is no dense mask, and no dense copy of the model at any time. Time: a copy of each
-    weight in the forward pass and another in the backward, and the gradient of every weight as in full fine-tuning;
-    none once merged. The file holds 8 k bytes and a number for every tensor of the backbone.
+    of which the k are kept. There is no dense mask and no dense copy of the model; what choosing takes before, a chunk
+    of the model at a time, is with `largest`. Time: a copy of each weight in the forward pass and another in the
+    backward, and the gradient of every weight as in full fine-tuning; none once merged. The file holds 8 k bytes and
+    a number for every tensor of the backbone.
     """
 
     def __init__(self, backbone: nn.Module, chosen: list[Tensor]) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.norms import NormAdaptation
-from tfew_pl.banks import linear, normal
+from tfew_pl.banks import add_linear, linear, normal
 from tfew_pl.errors import UserError
 from tfew_pl.method import Method
 from tfew_pl.setting import Setting
@@ -59,7 +59,7 @@ class LoRAAdaptation(NormAdaptation):
         def update(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
             x = inputs[0]  # (rows, tokens, in)
             inner = linear(x, self.select(a, len(x)))  # (rows, tokens, r)
-            return output + linear(inner * self.scaling, self.select(b, len(x)))  # (rows, tokens, out)
+            return add_linear(output, inner, self.select(b, len(x)), self.scaling)  # (rows, tokens, out)
 
         self.on_detach(module.register_forward_hook(update).remove)
 

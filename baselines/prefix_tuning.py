@@ -90,22 +90,14 @@ class Reparameterization(nn.Module):
         super().__init__()
         first = next(iter(of.values()))
         width, inner, device = first.d_model, first.inner_dim, first.q.weight.device
-        # Each starts as torch's Embedding and Linear do, slot after slot, so that the first is what it would be alone.
-        draws: list[dict[str, Tensor]] = []
-        for _ in range(slots):
-            drawn = {
-                "embedding": normal((tokens, width), 1.0, generator, device),
-                "weight": uniform((hidden, width), width**-0.5, generator, device),
-                "bias": uniform((hidden,), width**-0.5, generator, device),
-            }
-            for key in of:
-                drawn[f"weights/{key}"] = uniform((2 * inner, hidden), hidden**-0.5, generator, device)
-                drawn[f"biases/{key}"] = uniform((2 * inner,), hidden**-0.5, generator, device)
-            draws.append(drawn)
-        stacked = {name: nn.Parameter(torch.stack([drawn.pop(name) for drawn in draws])) for name in list(draws[0])}
-        self.embedding, self.weight, self.bias = (stacked[name] for name in ("embedding", "weight", "bias"))
-        self.weights = nn.ParameterDict({key: stacked[f"weights/{key}"] for key in of})
-        self.biases = nn.ParameterDict({key: stacked[f"biases/{key}"] for key in of})
+
+        def bank(*shape: int, inputs: int) -> nn.Parameter:  # as torch's Linear starts
+            return nn.Parameter(uniform((slots, *shape), inputs**-0.5, generator, device))
+
+        self.embedding = nn.Parameter(normal((slots, tokens, width), 1.0, generator, device))  # as its Embedding does
+        self.weight, self.bias = bank(hidden, width, inputs=width), bank(hidden, inputs=width)
+        self.weights = nn.ParameterDict({key: bank(2 * inner, hidden, inputs=hidden) for key in of})
+        self.biases = nn.ParameterDict({key: bank(2 * inner, inputs=hidden) for key in of})
 
     def _hidden(self) -> Tensor:
         """(slots, tokens, hidden)"""

@@ -12,7 +12,7 @@ from tfew_pl import backbones
 from tfew_pl.errors import UserError
 from tfew_pl.naming import look_up
 from tfew_pl.recipe import RECIPES, Recipe, without
-from tfew_pl.registry import registered_methods
+from tfew_pl.registry import method_class, registered_methods
 from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, RunSpec
 from tfew_pl.tasks import get_task
 
@@ -54,7 +54,10 @@ def build_spec(values: Mapping[str, Any]) -> tuple[RunSpec | None, list[str]]:
         problems.append("task: missing")
     _check_names(values, problems)
     if not problems:
-        values = merged({"recipe": method_recipe(values.get("method", RunSpec.method))}, values)
+        try:
+            values = merged({"recipe": method_recipe(values.get("method", RunSpec.method))}, values)
+        except UserError as error:
+            problems.append(str(error))
     built = _build(RunSpec, values, "", problems)
     spec = built if isinstance(built, RunSpec) else None
     for ingredient in ingredients:
@@ -84,7 +87,7 @@ def method_recipe(name: str) -> dict[str, Any]:
     """
     if name == RunSpec.method or name not in registered_methods():
         return {}
-    return dict(registered_methods()[name].load().recipe)
+    return dict(method_class(name).recipe)
 
 
 def set_value(values: dict[str, Any], path: str, value: Any) -> None:

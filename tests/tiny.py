@@ -1,4 +1,4 @@
-"""Tiny backbones for every test, and the plainest reference: one choice at a time, nothing padded or shared."""
+"""Tiny backbones for every test, and the plainest possible reference: one choice at a time, nothing shared."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -29,11 +29,24 @@ def registered_methods() -> dict[str, EntryPoint]:
     return methods
 
 
+def method_class(name: str) -> "type[Method]":
+    """The class of the registered method of that name, imported now.
+
+    Raises:
+        UserError: there is none (the message names the nearest), or the package that announces it does not give it.
+    """
+    point = look_up("method", name, registered_methods())
+    try:
+        found: type[Method] = point.load()
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"method {name}: its entry point {point.value} cannot be imported ({error})") from error
+    return found
+
+
 def get_method(name: str, options: Mapping[str, Any] | None = None) -> "Method":
     """The registered method of that name.
 
     Raises:
         UserError: there is none (the message names the nearest), or an option does not fit.
     """
-    method: Method = look_up("method", name, registered_methods()).load()(options)
-    return method
+    return method_class(name)(options)

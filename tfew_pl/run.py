@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
@@ -77,12 +78,28 @@ def _encode(
     return encoder, examples
 
 
+@contextmanager
+def _without_gradients(module: TFewModule) -> Iterator[None]:
+    """Within it no parameter wants a gradient: torch 2.13's counter of FLOPs fails on a parameter's view in no_grad,
+    which it takes for one that wants a gradient and has no function to make it.
+    """
+    trained = [p for p in module.parameters() if p.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
 def _measured(
     module: TFewModule, draws: TrainingDraws | None, evaluation: EvaluationBatches, batch_size: int
 ) -> tuple[float, float]:
     """FLOPs of scoring one input and of one training step, counted over a batch of middle length and the first step."""
     batch = evaluation[len(evaluation) // 2].to(module.device)
-    with torch.no_grad():
+    with _without_gradients(module):
         inference = costs.count_flops(lambda: module.score(batch)) / len(batch.gold)
     if draws is None:
         return inference, 0.0

@@ -18,7 +18,7 @@ def rows() -> list[dict[str, Any]]:
     """A row a method: the two that train nothing, then the registered ones by name."""
     import dataclasses
 
-    from tfew_pl.registry import registered_methods
+    from tfew_pl.registry import method_class, registered_methods
     from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT
 
     untrained = {
@@ -29,8 +29,8 @@ def rows() -> list[dict[str, Any]]:
     listed: list[dict[str, Any]] = [
         {"name": name, "summary": summary, **nothing} for name, summary in untrained.items()
     ]
-    for name, point in sorted(registered_methods().items()):
-        method = point.load()
+    for name in sorted(registered_methods()):
+        method = method_class(name)
         options = [f"{field.name}={field.default}" for field in dataclasses.fields(method.Config)]
         listed.append(
             {

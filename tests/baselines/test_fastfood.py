@@ -54,7 +54,7 @@ def test_other_sizes_are_refused() -> None:
             walsh_hadamard(torch.zeros(size))
 
 
-@pytest.mark.parametrize(("inputs", "outputs"), [(5, 19), (8, 8), (16, 3), (1, 4), (7, 64)])
+@pytest.mark.parametrize(("inputs", "outputs"), [(5, 19), (8, 8), (16, 3), (60, 9), (30, 8), (9, 1), (1, 4), (7, 64)])
 def test_fastfood_is_its_dense_matrix(inputs: int, outputs: int) -> None:
     transform = Fastfood(inputs, outputs, seed=3, device=CPU).double()
     length = 2 ** math.ceil(math.log2(inputs))

@@ -126,3 +126,12 @@ def test_loader_does_not_draw_from_the_global_generator_for_its_order(encoder: P
         torch.manual_seed(seed)
         orders.append([batch.key.tolist() for batch in data.train_dataloader()])
     assert orders[0] == orders[1]
+
+
+def test_each_once_visits_every_example_in_order_and_is_the_same_each_time(encoder: PromptEncoder) -> None:
+    draws = _draws(encoder, drop_last=True)
+    first, again = list(draws.each_once()), list(draws.each_once())
+    assert [one.example for one in first] == list(range(50))
+    assert first == again
+    assert {one.template for one in first} == {0, 1, 2, 3}
+    assert first != list(_draws(encoder, seed=1).each_once())

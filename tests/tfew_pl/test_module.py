@@ -9,7 +9,7 @@ from transformers import Adafactor
 
 from tfew_pl.encoding import Encoded, collate
 from tfew_pl.ia3 import IA3
-from tfew_pl.module import TFewModule
+from tfew_pl.module import TFewModule, loss_function
 from tfew_pl.quiet import quiet_lightning
 from tfew_pl.ranking import score_choices
 from tfew_pl.recipe import Recipe
@@ -218,3 +218,14 @@ def test_ranking_without_length_normalization(make_model: Any) -> None:
         means = TFewModule(model, None, Recipe(), 2).predict_step(collate([example]))
     torch.testing.assert_close(scores[0], log_p.sum(-1))
     torch.testing.assert_close(means[0], log_p.sum(-1) / torch.tensor([2.0, 5.0]))
+
+
+def test_the_loss_function_is_the_modules_loss_on_what_is_attached(make_model: Any, make_examples: Any) -> None:
+    model, batch, recipe = make_model(), collate(make_examples(5, 3)), Recipe(unlikelihood_weight=0.5)
+    loss = loss_function(model, recipe)
+    before = loss(batch)
+    module = _module(model, recipe)
+    assert module.adaptation is not None
+    for parameter in module.adaptation.parameters():
+        parameter.data.mul_(1.3)
+    assert loss(batch) == module.losses(batch) != before

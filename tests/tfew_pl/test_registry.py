@@ -46,3 +46,11 @@ def test_collision_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_same_announcement_twice_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     _announce(monkeypatch, ("ia3", "a:B"), ("ia3", "a:B"))
     assert list(registry.registered_methods()) == ["ia3"]
+
+
+@pytest.mark.usefixtures("_fresh")
+@pytest.mark.parametrize("value", ["no_such_package.module:Thing", "tfew_pl.ia3:Thing"])
+def test_an_entry_point_that_leads_nowhere_is_named(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _announce(monkeypatch, ("mine", value))
+    with pytest.raises(UserError, match=f"method mine: its entry point {value} cannot be imported"):
+        registry.get_method("mine")
