@@ -31,13 +31,14 @@ def missing(runs: Sequence[GridRun], store: RunStore) -> list[GridRun]:
 
 
 def prepare(store: RunStore) -> None:
-    """Makes the store's folders.
+    """Makes the store's folders, and clears away what killed writers left there.
 
     Raises:
         UserError: it cannot be written.
     """
     try:
         (store.folder / LOGS).mkdir(parents=True, exist_ok=True)
+        store.clean()
     except OSError as error:
         raise UserError(f"cannot write to the store {store.folder}: {error.strerror or error}") from error
 

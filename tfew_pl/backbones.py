@@ -138,9 +138,9 @@ def load_backbone(name: str, precision: Precision = "fp32") -> Backbone:
     if model.lm_head.weight.data_ptr() != model.shared.weight.data_ptr():
         model.config.tie_word_embeddings = False
     if name == "pocket-random":
-        from tfew_pl.pocket.architecture import initialised
+        from tfew_pl.pocket.architecture import initialized
 
-        model = initialised(model.config.vocab_size, seed=_RANDOM_SEED)
+        model = initialized(model.config.vocab_size, seed=_RANDOM_SEED)
     fuse(model)
     # Eager attention is the fastest on a CPU at these lengths; SDPA elsewhere.
     model.set_attn_implementation("sdpa" if torch.cuda.is_available() else "eager")

@@ -45,7 +45,7 @@ class RankedChoices(Metric):
         keys, scores = dim_zero_cat(self.keys), dim_zero_cat(self.scores)
         unique, place = torch.unique(keys, dim=0, return_inverse=True)
         once = scores.new_empty(len(unique), self._choices).index_copy_(0, place, scores)
-        # Sorted by template, example and context: the contexts of a pair are neighbours.
+        # Sorted by template, example and context: the contexts of a pair are neighbors.
         pairs, contexts = torch.unique_consecutive(unique[:, [0, 1, 3]], dim=0, return_counts=True)
         pair_of = torch.arange(len(pairs), device=keys.device).repeat_interleave(contexts)
         total = once.new_zeros(len(pairs), self._choices).index_add_(0, pair_of, once)

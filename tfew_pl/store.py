@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ PREDICTIONS = "predictions.parquet"
 LOSSES = "losses.parquet"
 ADAPTATION = "adaptation.safetensors"
 _UNFINISHED = ".unfinished-"
+_ABANDONED_SECONDS = 3600
 
 
 class RunStore:
@@ -97,6 +99,12 @@ class RunStore:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{folder}: not a readable record ({error}); remove the folder to run it again") from error
 
+    def clean(self) -> None:
+        """Removes what writers that were killed left behind; what is younger than an hour may still be written."""
+        for path in self.folder.glob(f"{_UNFINISHED}*"):
+            if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+
     def records(self) -> Iterator[RunRecord]:
         """Every record, by digest."""
         for digest in sorted(self.digests()):
@@ -122,9 +130,3 @@ def _write(record: RunRecord, folder: Path) -> None:
     for path in folder.iterdir():
         with path.open("rb") as stream:
             os.fsync(stream.fileno())
-
-
-def remove(folder: Path) -> None:
-    """Removes what an interrupted writer left behind in a store's folder."""
-    for path in folder.glob(f"{_UNFINISHED}*"):
-        shutil.rmtree(path, ignore_errors=True)

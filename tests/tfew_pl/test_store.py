@@ -184,3 +184,16 @@ def test_saving_over_the_remains_of_a_folder_is_not_silent(store: RunStore) -> N
     with pytest.raises(UserError, match="cannot write to the store"):
         store.save(_record(spec))
     assert spec not in store
+
+
+def test_clean_removes_what_was_abandoned_and_nothing_else(store: RunStore) -> None:
+    path = store.save(_record(RunSpec("rte")))
+    old, young = store.folder / ".unfinished-old", store.folder / ".unfinished-young"
+    for folder in (old, young):
+        folder.mkdir()
+        (folder / "record.json").write_text("{}")
+    os.utime(old, (0, 0))
+    store.clean()
+    assert not old.exists()
+    assert young.is_dir()
+    assert path.is_dir()

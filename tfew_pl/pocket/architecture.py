@@ -1,4 +1,4 @@
-"""A tiny T5 v1.1 (gated GELU, untied head) whose initialisation makes copying and matching easy to find."""
+"""A tiny T5 v1.1 (gated GELU, untied head) whose initialization makes copying and matching easy to find."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def _match(attention: Any, heads: range | list[int], width: int, query: float = 
         attention.o.weight[:, part] = 0.5 * attention.v.weight[part].T
 
 
-def initialised(vocabulary: int, seed: int) -> T5ForConditionalGeneration:
+def initialized(vocabulary: int, seed: int) -> T5ForConditionalGeneration:
     """A fresh model.
 
     Query and key maps agree in cross-attention and in one encoder head, two encoder heads look at the neighboring

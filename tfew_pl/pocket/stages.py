@@ -69,7 +69,7 @@ def run_stage(
 ) -> None:
     """Runs one stage and writes a Hugging Face folder.
 
-    The generated examples are the same for every seed; the seed decides the initialisation and their order.
+    The generated examples are the same for every seed; the seed decides the initialization and their order.
 
     Args:
         stage: a key of `STAGES`.
@@ -97,7 +97,7 @@ def run_stage(
         texts = corpus.build(path, files, recipe.shares, recipe.examples, f"corpus {name}", processes)
         _log.info("%s: %d examples, %.1f M tokens", name, len(texts), texts.tokens / 1e6)
         source = out if number else init  # a round starts from what the one before wrote, in its precision
-        model = _without_dropout(source) if source else architecture.initialised(corpus.vocabulary(files), seed)
+        model = _without_dropout(source) if source else architecture.initialized(corpus.vocabulary(files), seed)
         pretrain(model, path, recipe.schedule, seed + 1000 * number, processes, compiled, callbacks)
         architecture.save(model, files, out, DROPOUT)
         _log.info("%s: written to %s after %.1f minutes", name, out.name, (time.monotonic() - begin) / 60)

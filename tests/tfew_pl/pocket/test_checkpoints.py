@@ -69,11 +69,11 @@ def test_pocket_t0_knows_the_skills_it_was_trained_on(skill: str) -> None:
     assert _right("pocket-t0", skill) >= 0.9
 
 
-def test_an_initialised_model_follows_its_seed_and_leaves_the_global_generator_alone() -> None:
+def test_an_initialized_model_follows_its_seed_and_leaves_the_global_generator_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    first, again, other = (architecture.initialised(64, seed) for seed in (1, 1, 2))
+    first, again, other = (architecture.initialized(64, seed) for seed in (1, 1, 2))
     assert torch.equal(torch.rand(1), expected)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
     assert not torch.equal(first.shared.weight, other.shared.weight)

@@ -77,8 +77,8 @@ def test_the_schedule_warms_up_and_ends_at_its_final_share() -> None:
 
 
 def test_training_twice_gives_the_same_weights_and_learns(small: Path) -> None:
-    models = [architecture.initialised(corpus.vocabulary(TOKENIZER), 0) for _ in range(2)]
-    start = architecture.initialised(corpus.vocabulary(TOKENIZER), 0)
+    models = [architecture.initialized(corpus.vocabulary(TOKENIZER), 0) for _ in range(2)]
+    start = architecture.initialized(corpus.vocabulary(TOKENIZER), 0)
     for model in models:
         pretrain(model, small, Schedule(steps=3, batch=8, rate=1e-3, final=0.1), seed=0, processes=1, compiled=False)
     states = [model.state_dict() for model in models]
