@@ -35,6 +35,11 @@ class Encoded:
         return len(self.input_ids) + sum(map(len, self.choices))
 
 
+def tokenize(tokenizer: PreTrainedTokenizerBase, text: str, longest: int = INPUT_TOKENS) -> tuple[int, ...]:
+    """Token ids of a text, cut to the longest length, EOS at the end."""
+    return tuple(tokenizer(text, truncation=True, max_length=longest)["input_ids"])
+
+
 class PromptEncoder:
     """Renders a task's examples through its templates and tokenizes them, each pair once.
 
@@ -61,8 +66,7 @@ class PromptEncoder:
 
     def tokenize(self, text: str) -> tuple[int, ...]:
         """Token ids of a text, cut to the longest input, EOS at the end."""
-        ids = self._tokenizer(text, truncation=True, max_length=self._input_tokens)["input_ids"]
-        return tuple(ids)
+        return tokenize(self._tokenizer, text, self._input_tokens)
 
     def _choice(self, text: str) -> tuple[int, ...]:
         if text not in self._ids:

@@ -5,20 +5,20 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import PreTrainedTokenizerBase
 
 from tfew_pl.adaptation_file import backbone_digest, to_bytes
 from tfew_pl.backbones import load_backbone
-from tfew_pl.encoding import INPUT_TOKENS, Encoded, collate
+from tfew_pl.encoding import Encoded, collate, tokenize
 from tfew_pl.module import TFewModule, loss_function
-from tfew_pl.progress import Progress, ReportProgress
+from tfew_pl.progress import Progress
 from tfew_pl.quiet import quiet_lightning
 from tfew_pl.recipe import Recipe
 from tfew_pl.registry import get_method
 from tfew_pl.setting import Setting
+from tfew_pl.trainer import make_trainer
 
 PAPER_STEPS = 100_000
 PAPER_BATCH_SIZE = 16
@@ -48,12 +48,9 @@ class PromptedTexts(IterableDataset[Encoded]):
         self._tokenizer = tokenizer
         self._size = size
 
-    def _ids(self, text: str) -> tuple[int, ...]:
-        return tuple(self._tokenizer(text, truncation=True, max_length=INPUT_TOKENS)["input_ids"])
-
     def __iter__(self) -> Iterator[Encoded]:
         for number, (text, target) in enumerate(islice(self._texts(), self._size)):
-            yield Encoded(self._ids(text), (self._ids(target),), gold=0, example=number)
+            yield Encoded(tokenize(self._tokenizer, text), (tokenize(self._tokenizer, target),), gold=0, example=number)
 
 
 def pretrain(
@@ -92,20 +89,8 @@ def pretrain(
     try:
         module = TFewModule(loaded.model, adaptation, recipe, choices=1)
         with quiet_lightning():
-            pl.Trainer(
-                **{
-                    "devices": 1,
-                    "max_steps": recipe.steps,
-                    "gradient_clip_val": recipe.gradient_clip,
-                    "logger": False,
-                    "enable_checkpointing": False,
-                    "enable_progress_bar": False,
-                    "enable_model_summary": False,
-                    "deterministic": True,
-                    "callbacks": [ReportProgress(progress)] if progress else [],
-                    **(trainer or {}),
-                }
-            ).fit(module, DataLoader(examples, batch_size=recipe.batch_size, collate_fn=collate))
+            batches = DataLoader(examples, batch_size=recipe.batch_size, collate_fn=collate)
+            make_trainer(recipe, progress=progress, options=trainer).fit(module, batches)
         return to_bytes(adaptation, method, backbone_digest(loaded.model))
     finally:
         adaptation.detach()

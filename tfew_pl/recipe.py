@@ -99,8 +99,3 @@ def without(recipe: Recipe, *ingredients: str) -> Recipe:
             raise UserError(f"--without {ingredient}: unknown ingredient; there are {', '.join(INGREDIENTS)}")
         recipe = replace(recipe, **INGREDIENTS[ingredient])  # type: ignore[arg-type]
     return recipe
-
-
-def field_names() -> list[str]:
-    """Names of the recipe's fields."""
-    return [field.name for field in fields(Recipe)]

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 
 from tfew_pl import costs, environment
@@ -17,7 +16,7 @@ from tfew_pl.encoding import INPUT_TOKENS, Encoded, PromptEncoder, collate
 from tfew_pl.icl import CONTEXT_INPUT_TOKENS, encode_ensemble
 from tfew_pl.method import Adaptation, ParameterCounts
 from tfew_pl.module import TFewModule, loss_function
-from tfew_pl.progress import Progress, ReportProgress
+from tfew_pl.progress import Progress
 from tfew_pl.quiet import quiet_lightning
 from tfew_pl.record import Costs, RunRecord
 from tfew_pl.registry import get_method
@@ -27,28 +26,7 @@ from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, RunSpec
 from tfew_pl.tasks import Row, Task, get_task
 from tfew_pl.tasks.data import load_data
 from tfew_pl.tasks.splits import few_shot_indices
-
-_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
-
-
-def _trainer(spec: RunSpec, progress: Progress | None, options: Mapping[str, Any]) -> pl.Trainer:
-    return pl.Trainer(
-        **{
-            "devices": 1,
-            "precision": _PRECISIONS[spec.precision],
-            "max_steps": spec.recipe.steps,
-            "gradient_clip_val": spec.recipe.gradient_clip,
-            "limit_val_batches": 0,
-            "num_sanity_val_steps": 0,
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            "deterministic": True,
-            "callbacks": [ReportProgress(progress)] if progress else [],
-            **options,
-        }
-    )
+from tfew_pl.trainer import make_trainer
 
 
 def _attach(spec: RunSpec, backbone: Backbone, draws: TrainingDraws) -> Adaptation:
@@ -68,14 +46,15 @@ def _attach(spec: RunSpec, backbone: Backbone, draws: TrainingDraws) -> Adaptati
 
 def _encode(
     spec: RunSpec, task: Task, backbone: Backbone, shots: Sequence[Row], rows: Sequence[Row]
-) -> tuple[PromptEncoder, list[Encoded]]:
+) -> tuple[PromptEncoder, list[Encoded], list[Encoded]]:
+    """The encoder, the examples without a context, and what is evaluated: the same, or each behind every context."""
     templates = task.templates()[: spec.evaluation.templates]
     rows = rows[: spec.evaluation.examples]
     in_context = spec.method == IN_CONTEXT
     limit = CONTEXT_INPUT_TOKENS if in_context else INPUT_TOKENS
     encoder = PromptEncoder(task, templates, backbone.tokenizer, limit)
-    examples = encode_ensemble(encoder, shots, rows) if in_context else encode_evaluation(encoder, rows)
-    return encoder, examples
+    plain = encode_evaluation(encoder, rows)
+    return encoder, plain, encode_ensemble(encoder, shots, rows) if in_context else plain
 
 
 @contextmanager
@@ -168,8 +147,7 @@ def run(spec: RunSpec, *, progress: Progress | None = None, trainer: Mapping[str
         indices = few_shot_indices(len(data.train), spec.shots or task.shots, spec.seed)
         shots = [data.train[i] for i in indices]
     backbone = load_backbone(spec.backbone, spec.precision)
-    encoder, examples = _encode(spec, task, backbone, shots, data.evaluation)
-    plain = encode_evaluation(encoder, data.evaluation[: spec.evaluation.examples])
+    encoder, plain, examples = _encode(spec, task, backbone, shots, data.evaluation)
     draws = None
     if spec.trains:
         everywhere = PromptEncoder(task, task.templates(), backbone.tokenizer)
@@ -186,7 +164,7 @@ def run(spec: RunSpec, *, progress: Progress | None = None, trainer: Mapping[str
         module = TFewModule(backbone.model, adaptation, spec.recipe, max(len(e.choices) for e in examples))
         module_data = TFewDataModule(draws, examples, spec.recipe.batch_size)
         with quiet_lightning(), torch.random.fork_rng():
-            lightning = _trainer(spec, progress, trainer or {})
+            lightning = make_trainer(spec.recipe, spec.precision, progress, trainer)
             torch.manual_seed(spec.seed)
             start = time.perf_counter()
             if draws is not None:
