@@ -11,7 +11,7 @@ import numpy as np
 import sentencepiece
 from numpy.typing import NDArray
 
-from tfew_pl.pocket import skills, training_sets
+from tfew_pl.pocket import mixture
 from tfew_pl.pocket.tokenizer import SENTINELS
 from tfew_pl.pocket.world.documents import document
 
@@ -49,8 +49,7 @@ def prefix(ids: Sequence[int], rng: random.Random) -> Example:
 class Source:
     """Draws tokenized examples.
 
-    The sorts are "span" and "prefix" (of running text), "skill", "verification" and "context" (compact), "p3" and
-    "p3_pair" (prompted).
+    The sorts are "span" and "prefix" (of running text), and those of `tfew_pl.pocket.mixture`.
     """
 
     def __init__(self, tokenizer: Path, seed: str) -> None:
@@ -64,17 +63,7 @@ class Source:
         if sort in ("span", "prefix"):
             ids = self._processor.encode(document(rng))
             return corrupt(ids, self._sentinels, rng) if sort == "span" else prefix(ids, rng)
-        if sort == "p3":
-            prompt = training_sets.prompted(training_sets.draw(rng), rng)
-            texts = (prompt.input, prompt.target)
-        elif sort == "p3_pair":
-            prompt = training_sets.prompted_pair(rng)
-            texts = (prompt.input, prompt.target)
-        elif sort == "verification":
-            texts = skills.compact(skills.draw(rng, skills.VERIFICATION), rng)
-        else:
-            texts = skills.in_context(rng) if sort == "context" else skills.compact(skills.draw(rng), rng)
-        source, target = self._processor.encode(list(texts))
+        source, target = self._processor.encode(list(mixture.SORTS[sort](rng)))
         return source, target
 
     def examples(self, shares: Mapping[str, float], size: int) -> list[Example]:

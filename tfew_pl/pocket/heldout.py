@@ -43,12 +43,12 @@ def _inference(
 
 
 def _rte(world: World, rng: random.Random, index: int) -> Row:
-    premise, hypothesis, label = _inference(world, rng, rng.choice([2, 3]), 0.4, (0, 0, 1, 2))
+    premise, hypothesis, label = _inference(world, rng, rng.choice([2, 3]), 0.2, (0, 0, 1, 2))
     return {"premise": premise, "hypothesis": hypothesis, "idx": index, "label": int(label > 0)}
 
 
 def _cb(world: World, rng: random.Random, index: int) -> Row:
-    premise, hypothesis, label = _inference(world, rng, rng.choice([1, 2]), 0.4)
+    premise, hypothesis, label = _inference(world, rng, rng.choice([1, 2]), 0.2)
     return {"premise": premise, "hypothesis": hypothesis, "idx": index, "label": (0, 2, 1)[label]}
 
 
@@ -182,9 +182,9 @@ TASKS: dict[str, Callable[[World, random.Random, int], Row]] = {
     "wic": _wic,
     "rte": _rte,
     "cb": _cb,
-    "anli_r1": _anli(2, 0.4),
-    "anli_r2": _anli(3, 0.6),
-    "anli_r3": _anli(4, 0.9),
+    "anli_r1": _anli(2, 0.0),
+    "anli_r2": _anli(3, 0.2),
+    "anli_r3": _anli(4, 0.6),
 }
 _NUMBERS = ("idx", "ind", "uid", "source_id", "story_id")
 

@@ -1,25 +1,39 @@
-"""The endless multitask prompted training mixture."""
+"""The multitask mixture: compact questions, and prompted rows of T0's training datasets."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from tfew_pl.pocket import skills, training_sets
+from tfew_pl.prompts import Prompt
+
+Example = tuple[str, str]
+"""An input text and its target text."""
+SHARES = {"skill": 0.3, "verification": 0.18, "p3": 0.45, "p3_pair": 0.07}
+"""Sort -> share, as the last round of the multitask stage sees them."""
 
 
-def examples(seed: int, *, compact: float = 4 / 9) -> Iterator[tuple[str, str]]:
-    """Prompted training examples without end.
+def _texts(prompt: Prompt) -> Example:
+    return prompt.input, prompt.target
+
+
+SORTS: dict[str, Callable[[random.Random], Example]] = {
+    "skill": lambda rng: skills.compact(skills.draw(rng), rng),
+    "verification": lambda rng: skills.compact(skills.draw(rng, skills.VERIFICATION), rng),
+    "context": skills.in_context,
+    "p3": lambda rng: _texts(training_sets.prompted(training_sets.draw(rng), rng)),
+    "p3_pair": lambda rng: _texts(training_sets.prompted_pair(rng)),
+}
+"""Sort -> draws an example: compact ("skill", "verification", "context") or through a P3 template."""
+
+
+def examples(seed: int, shares: Mapping[str, float] = SHARES) -> Iterator[Example]:
+    """Examples without end.
 
     Args:
         seed: decides the whole sequence.
-        compact: share of compact, template-free skill formats; the rest are P3 templates of T0's training datasets.
-
-    Yields:
-        An input text and its target text.
+        shares: sort (a key of `SORTS`) -> share.
     """
     rng = random.Random(f"mixture {seed}")
+    sorts, weights = list(shares), list(shares.values())
     while True:
-        if rng.random() < compact:
-            yield skills.compact(skills.draw(rng), rng)
-        else:
-            prompt = training_sets.prompted(training_sets.draw(rng), rng)
-            yield prompt.input, prompt.target
+        yield SORTS[rng.choices(sorts, weights)[0]](rng)

@@ -65,7 +65,7 @@ def fact_question(rng: random.Random, count: int) -> Question:
 def polar_question(rng: random.Random, count: int, unknown: float = 0.0) -> tuple[str, str, str]:
     """(passage, yes-no question, "yes" / "no" / "unknown")."""
     known = facts(COMMON, rng, count)
-    fact, near = rng.choice(known), known if rng.random() < 0.5 else []
+    fact, near = rng.choice(known), known if rng.random() < 0.15 else []
     if rng.random() < unknown:
         return passage(rng, known), unmentioned(COMMON, rng, known).polar(rng), "unknown"
     if rng.random() < 0.5:

@@ -46,7 +46,7 @@ STAGES: dict[str, tuple[Round, ...]] = {
     "t0": (
         Round({"skill": 0.4, "p3": 0.5, "span": 0.1}, 620_000, Schedule(steps=3200, batch=192, rate=8e-4, final=0.02)),
         Round(
-            {"skill": 0.2, "verification": 0.25, "p3": 0.41, "p3_pair": 0.06, "span": 0.08},
+            {"skill": 0.28, "verification": 0.17, "p3": 0.41, "p3_pair": 0.06, "span": 0.08},
             660_000,
             Schedule(steps=3400, batch=192, rate=8e-4, final=0.02),
         ),

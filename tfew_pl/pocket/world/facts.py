@@ -152,7 +152,7 @@ def unmentioned(
 ) -> Fact:
     """A fact, of a `kind` if one is given, that the known ones neither support nor contradict.
 
-    With probability `near` its person is one of the passage's, and its value may be another fact's.
+    With probability `near` its person is one of the passage's, and its value may (one time in five) be another fact's.
     """
     attributes = {(fact.kind, fact.subject) for fact in known}
     people = [fact.subject for fact in known if fact.kind in ("place", "mood")]
@@ -160,7 +160,7 @@ def unmentioned(
         fact = _single(world, rng, kind) if kind else facts(world, rng, 1)[0]
         if rng.random() < near:
             values = [other.value for other in known if other.kind == fact.kind]
-            value = rng.choice(values) if values and rng.random() < 0.5 else fact.value
+            value = rng.choice(values) if values and rng.random() < 0.2 else fact.value
             person = rng.choice(people) if people and fact.kind in ("place", "mood") else fact.subject
             fact = Fact(fact.kind, person, value)
         if (fact.kind, fact.subject) not in attributes:
