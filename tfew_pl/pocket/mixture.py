@@ -8,8 +8,8 @@ from tfew_pl.prompts import Prompt
 
 Example = tuple[str, str]
 """An input text and its target text."""
-SHARES = {"skill": 0.3, "verification": 0.18, "p3": 0.45, "p3_pair": 0.07}
-"""Sort -> share, as the last round of the multitask stage sees them."""
+SHARES = {"skill": 4 / 9, "p3": 5 / 9}
+"""Sort -> share, as the multitask stage sees them."""
 
 
 def _texts(prompt: Prompt) -> Example:
@@ -18,12 +18,10 @@ def _texts(prompt: Prompt) -> Example:
 
 SORTS: dict[str, Callable[[random.Random], Example]] = {
     "skill": lambda rng: skills.compact(skills.draw(rng), rng),
-    "verification": lambda rng: skills.compact(skills.draw(rng, skills.VERIFICATION), rng),
     "context": skills.in_context,
     "p3": lambda rng: _texts(training_sets.prompted(training_sets.draw(rng), rng)),
-    "p3_pair": lambda rng: _texts(training_sets.prompted_pair(rng)),
 }
-"""Sort -> draws an example: compact ("skill", "verification", "context") or through a P3 template."""
+"""Sort -> draws an example: compact ("skill", "context") or through a P3 template."""
 
 
 def examples(seed: int, shares: Mapping[str, float] = SHARES) -> Iterator[Example]:

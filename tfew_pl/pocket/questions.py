@@ -99,24 +99,6 @@ def sentence_pair(rng: random.Random) -> tuple[str, str, int]:
     return passage(rng, known), passage(rng, told), same
 
 
-def pronoun_pair(rng: random.Random) -> tuple[str, str, int]:
-    """A pronoun sentence, the same with a name for the pronoun, and whether it is the right name."""
-    sentence, same = pronoun_sentence(COMMON, rng), rng.randrange(2)
-    name = sentence.answer if same else sentence.other
-    pair = [sentence.text, f"{sentence.stem} {name} was {sentence.reason}."]
-    rng.shuffle(pair)
-    return pair[0], pair[1], same
-
-
-def topic_pair(rng: random.Random) -> tuple[str, str, int]:
-    """Two sentences, one of them with a word of two meanings, and whether they have one topic."""
-    word, same = rng.choice(WORDS.common), rng.randrange(2)
-    first, second = rng.sample(SENSES[word], 2)
-    pair = [topic_sentence(COMMON, rng, first, word), topic_sentence(COMMON, rng, first if same else second)]
-    rng.shuffle(pair)
-    return pair[0], pair[1], same
-
-
 def pronoun_question(rng: random.Random) -> Question:
     """Whom the pronoun means."""
     sentence = pronoun_sentence(COMMON, rng)

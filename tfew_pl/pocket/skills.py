@@ -1,19 +1,16 @@
 """The skills in compact, template-free formats: the primer, and part of the multitask mixture."""
 
 import random
-from collections.abc import Mapping
 
 from tfew_pl.pocket.questions import (
     context_question,
     fact_question,
     polar_pronoun,
     polar_question,
-    pronoun_pair,
     pronoun_question,
     same_attribute,
     sentence_pair,
     shuffled,
-    topic_pair,
     topic_question,
     word_question,
 )
@@ -34,8 +31,6 @@ SKILLS = {
     "cloze": 2,
 }
 """Skill -> weight."""
-VERIFICATION = {"polar": 6, "three_way": 8, "pair": 3, "pronoun_polar": 3, "pronoun_pair": 3, "topic_pair": 2}
-"""What is learned last, once more in the second round of the multitask stage: skill -> weight."""
 THREE_WAY = (("yes", "no", "unknown"), ("right", "wrong", "not stated"), ("valid", "invalid", "open"))
 """Answers to (yes, no, unknown); none of these triples labels a held-out task."""
 _SEPARATOR = " - "
@@ -74,7 +69,7 @@ def compact(skill: str, rng: random.Random) -> tuple[str, str]:
     """An input and its answer in a compact format.
 
     Raises:
-        KeyError: `skill` is in neither `SKILLS` nor `VERIFICATION`.
+        KeyError: `skill` is not in `SKILLS`.
     """
     if skill == "extractive":
         found = fact_question(rng, rng.choice([1, 2, 2, 3]))
@@ -111,22 +106,12 @@ def compact(skill: str, rng: random.Random) -> tuple[str, str]:
         return _modality(rng)
     if skill == "cloze":
         return _cloze(rng)
-    if skill == "pronoun_polar":
-        context, question, answer = polar_pronoun(rng)
-        return _layout(rng, context, question), answer
-    if skill == "pronoun_pair":
-        first, second, same = pronoun_pair(rng)
-        return f"1: {first} 2: {second} same meaning?", ("no", "yes")[same]
-    if skill == "topic_pair":
-        first, second, same = topic_pair(rng)
-        return f"{first} {second} same topic?", ("no", "yes")[same]
     raise KeyError(skill)
 
 
-def draw(rng: random.Random, weights: Mapping[str, int] | None = None) -> str:
-    """A skill by weight, of `SKILLS` by default."""
-    weights = SKILLS if weights is None else weights
-    return rng.choices(list(weights), list(weights.values()))[0]
+def draw(rng: random.Random) -> str:
+    """A skill by weight."""
+    return rng.choices(list(SKILLS), list(SKILLS.values()))[0]
 
 
 def in_context(rng: random.Random) -> tuple[str, str]:

@@ -37,19 +37,15 @@ class Round:
 STAGES: dict[str, tuple[Round, ...]] = {
     "span": (Round({"span": 1.0}, 110_000, Schedule(steps=800, batch=128, rate=8e-4, final=0.5)),),
     "lm": (
+        Round({"skill": 0.9, "prefix": 0.1}, 512_000, Schedule(steps=4000, batch=128, rate=8e-4, final=0.4)),
         Round(
-            {"prefix": 0.25, "skill": 0.6, "context": 0.15},
-            320_000,
-            Schedule(steps=2500, batch=128, rate=8e-4, final=0.4),
+            {"skill": 0.5, "prefix": 0.25, "context": 0.25},
+            192_000,
+            Schedule(steps=1500, batch=128, rate=6e-4, final=0.3),
         ),
     ),
     "t0": (
-        Round({"skill": 0.4, "p3": 0.5, "span": 0.1}, 620_000, Schedule(steps=3200, batch=192, rate=8e-4, final=0.02)),
-        Round(
-            {"skill": 0.28, "verification": 0.17, "p3": 0.41, "p3_pair": 0.06, "span": 0.08},
-            660_000,
-            Schedule(steps=3400, batch=192, rate=8e-4, final=0.02),
-        ),
+        Round({"skill": 0.4, "p3": 0.5, "span": 0.1}, 960_000, Schedule(steps=5000, batch=192, rate=8e-4, final=0.02)),
     ),
 }
 """In order; each starts from the one before. "lm" gives pocket-lm, "t0" gives pocket-t0."""

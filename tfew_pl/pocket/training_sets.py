@@ -16,7 +16,6 @@ from tfew_pl.pocket.questions import (
     others,
     polar_pronoun,
     polar_question,
-    pronoun_pair,
     pronoun_question,
     sentence_pair,
     shuffled,
@@ -35,11 +34,6 @@ _LETTERS = "A ||| B"
 
 def _pair(rng: random.Random) -> Row:
     first, second, same = sentence_pair(rng)
-    return {"sentence1": first, "sentence2": second, "label": same, "idx": 0, "id": 0}
-
-
-def _pronoun_pair(rng: random.Random) -> Row:
-    first, second, same = pronoun_pair(rng)
     return {"sentence1": first, "sentence2": second, "label": same, "idx": 0, "id": 0}
 
 
@@ -172,14 +166,6 @@ def templates(name: str) -> tuple[Template, ...]:
         and template.fields <= fields
         and training_set.context in template.fields
     )
-
-
-def prompted_pair(rng: random.Random) -> Prompt:
-    """A pair of sentences, one with a pronoun and one with a name, through a template of MRPC or PAWS."""
-    while True:
-        prompt = rng.choice(templates(rng.choice(["mrpc", "paws"]))).render(_pronoun_pair(rng), rng)
-        if prompt is not None and prompt.input:
-            return prompt
 
 
 def draw(rng: random.Random) -> str:
