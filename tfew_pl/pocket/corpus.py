@@ -63,7 +63,7 @@ class Source:
         if sort in ("span", "prefix"):
             ids = self._processor.encode(document(rng))
             return corrupt(ids, self._sentinels, rng) if sort == "span" else prefix(ids, rng)
-        source, target = self._processor.encode(list(mixture.SORTS[sort](rng)))
+        source, target = map(self._processor.encode, mixture.SORTS[sort](rng))  # a list would start threads each time
         return source, target
 
     def examples(self, shares: Mapping[str, float], size: int) -> list[Example]:
