@@ -1,9 +1,11 @@
-"""A tiny T5 v1.1 (gated GELU, untied head) whose initialization makes copying and matching easy to find."""
+"""A tiny T5 v1.1 (gated GELU, a head of its own) whose initialization makes copying and matching easy to find."""
 
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +51,14 @@ def initialized(vocabulary: int, seed: int) -> T5ForConditionalGeneration:
     """A fresh model.
 
     Query and key maps agree in cross-attention and in one encoder head, two encoder heads look at the neighboring
-    tokens, and the head starts from the embeddings: without this, copying is found late or never at this size.
+    tokens, and the head is a copy of the embeddings: without this, copying is found late or never at this size.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = T5ForConditionalGeneration(configuration(vocabulary))  # built with all embeddings tied
         config = untied(model.config)
         with torch.no_grad():
-            model.shared.weight.normal_(0, 0.3)
-            model.lm_head.weight = nn.Parameter(model.shared.weight * 0.3)
+            model.shared.weight.normal_(0, 0.09)
             for name, parameter in model.named_parameters():
                 if name.endswith((".o.weight", ".wo.weight")):
                     parameter.mul_(0.3)
@@ -76,7 +77,22 @@ def initialized(vocabulary: int, seed: int) -> T5ForConditionalGeneration:
             encoder[17:20, 2] += 2
             decoder[1, 0] += 4
             decoder[0, 1] += 2
+            model.lm_head.weight = nn.Parameter(model.shared.weight.clone())
     return model
+
+
+@contextmanager
+def one_embedding(model: T5ForConditionalGeneration) -> Iterator[None]:
+    """Within it, the head is the table of embeddings; after it, a copy of its own.
+
+    A word that is never an answer in training gets an output vector all the same, so that fine-tuning can make it one:
+    with a head of its own it is only ever pushed down.
+    """
+    model.lm_head.weight = model.shared.weight
+    try:
+        yield
+    finally:
+        model.lm_head.weight = nn.Parameter(model.shared.weight.detach().clone())
 
 
 def untied(config: T5Config) -> T5Config:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import T5ForConditionalGeneration
 
+from tfew_pl.pocket.architecture import one_embedding
 from tfew_pl.pocket.corpus import Corpus
 
 _log = logging.getLogger(__name__)
@@ -152,7 +153,9 @@ def pretrain(
     compiled: bool | None = None,
     callbacks: Sequence[pl.Callback] = (),
 ) -> None:
-    """Trains a model in place; same seed, machine type, compiler and number of processes, same weights, bit for bit.
+    """Trains a model in place, its head tied to its embeddings.
+
+    The same seed, machine type, compiler and number of processes give the same weights, bit for bit.
 
     Args:
         model: what to train.
@@ -188,4 +191,5 @@ def pretrain(
     )
     if compiled is None:
         compiled = shutil.which("g++") is not None
-    trainer.fit(Pretraining(model, schedule, compiled), PretrainingData(corpus, schedule.batch, seed))
+    with one_embedding(model):
+        trainer.fit(Pretraining(model, schedule, compiled), PretrainingData(corpus, schedule.batch, seed))
