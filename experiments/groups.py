@@ -29,7 +29,9 @@ def form_groups(
     if slots == 1:
         return [(run,) for run in runs]
     if key is None:
-        from tfew_pl.grouping import group_key as key
+        from tfew_pl.grouping import group_key
+
+        key = group_key
     groups: list[list[GridRun]] = []
     open_groups: dict[str, list[GridRun]] = {}
     for run in runs:

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,6 +37,8 @@ class RunAndSave:
     """Threads of PyTorch; on a CPU, numbers depend on them."""
     trainer: Mapping[str, Any] = field(default_factory=dict)
     """Flags of Lightning's Trainer."""
+    keep_adaptations: bool = True
+    """Whether records keep what was trained."""
 
     def __call__(self, specs: Sequence[RunSpec], progress: Progress) -> tuple[float, ...]:
         """Does them and returns the medians of their accuracies over templates."""
@@ -49,5 +51,5 @@ class RunAndSave:
         store = RunStore(self.store)
         records = run_group(specs, progress=progress, trainer=self.trainer)
         for record in records:
-            store.save(record)
+            store.save(record if self.keep_adaptations else replace(record, adaptation=None))
         return tuple(statistics.median(record.accuracy.values()) for record in records)

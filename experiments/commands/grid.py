@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from experiments.gpus import MODEL_FLOPS_UTILIZATION
+from tfew_pl.errors import UserError
+
 if TYPE_CHECKING:
     from experiments.grid import Grid
     from experiments.runner import Summary
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
 
 _WHAT = "What to run"
 _HOW = "How to run it"
+_PLAN = "Dry run"
 
 
 def command(
@@ -54,6 +58,23 @@ def command(
         int,
         typer.Option(help="How often a run is done again whose process died.", min=0, rich_help_panel=_HOW),
     ] = 2,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Run nothing: list the runs, what they cost, and which are done.", rich_help_panel=_PLAN
+        ),
+    ] = False,
+    gpu: Annotated[
+        str, typer.Option(help="For which costs are estimated: a100, h100, l4 or a10g.", rich_help_panel=_PLAN)
+    ] = "a100",
+    utilization: Annotated[
+        float,
+        typer.Option(help="Share of the GPU's peak that is reached.", min=0.0001, max=1, rich_help_panel=_PLAN),
+    ] = MODEL_FLOPS_UTILIZATION,
+    dollars_per_hour: Annotated[
+        float | None, typer.Option(help="Of the GPU, in place of the price that is known.", rich_help_panel=_PLAN)
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the dry run as JSON.", rich_help_panel=_PLAN)] = False,
 ) -> None:
     """Run what a grid asks for and the store does not have.
 
@@ -64,12 +85,22 @@ def command(
         tfew grid experiments/grids/table1.yaml
         tfew grid control --workers 2
         tfew grid my-grid.yaml --store /shared/results
+        tfew grid table1 --dry-run
+        tfew grid table1 --backbone t0-3b --dry-run --gpu h100 --json
     """
     from experiments.grid import find_grid, load_grid
     from tfew_pl.store import RunStore
 
     grid = load_grid(find_grid(file), backbone=backbone, data=data)
     records = RunStore(store or grid.store)
+    if dry_run:
+        from experiments.gpus import choose_gpu
+        from experiments.plan_report import show_plan
+
+        show_plan(grid, records, choose_gpu(gpu, dollars_per_hour), utilization, json)
+        return
+    if json:
+        raise UserError("--json goes with --dry-run")
     run_grid(grid, records, workers=workers, threads=threads, slots=slots, retries=retries)
 
 
@@ -107,7 +138,7 @@ def run_grid(
     left = {run.spec.digest for run in runs}
     place = placement(workers, threads, sum(any(run.spec.digest in left for run in group) for group in groups))
     say(f"{there}; {len(runs)} to do {place.summary}")
-    job = RunAndSave(records.folder.absolute(), place.threads)
+    job = RunAndSave(records.folder.absolute(), place.threads, keep_adaptations=grid.keep_adaptations)
     launcher = LocalWorkers(job, place.environments, records.folder / LOGS, retries)
     try:
         with interrupted_by_termination(), choose_display(runs, len(place.environments)) as display:
