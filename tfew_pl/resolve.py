@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,20 +24,32 @@ PRETRAINABLE = ("ia3",)
 
 
 def initial_adaptation(spec: RunSpec) -> Path | None:
-    """The pre-trained adaptation that training starts from; None where the recipe or the method has none.
+    """The pre-trained adaptation that training starts from: one that was imported for the backbone, else the one that
+    ships; None where the recipe or the method has none.
 
     Raises:
         UserError: the recipe asks for one, but none is known for this backbone.
     """
     if not (spec.trains and spec.recipe.pretrained and spec.method in PRETRAINABLE):
         return None
-    path = PRETRAINED.get((spec.method, spec.backbone))
-    if path is None or not path.is_file():
-        raise UserError(
-            f"no pre-trained {spec.method} vectors are known for backbone {spec.backbone}: "
-            f"train from scratch with --without pretraining"
-        )
-    return path
+    for path in (imported_adaptation(spec.method, spec.backbone), PRETRAINED.get((spec.method, spec.backbone))):
+        if path is not None and path.is_file():
+            return path
+    raise UserError(
+        f"no pre-trained {spec.method} vectors are known for backbone {spec.backbone}: import the release's with "
+        f"`tfew import FILE --backbone {spec.backbone}`, or train from scratch with --without pretraining"
+    )
+
+
+def imported_adaptation(method: str, backbone: str) -> Path:
+    """Where `tfew import` keeps the adaptation that training on a backbone starts from; it may not be there.
+
+    The folder is TFEW_HOME, else `tfew` in XDG_DATA_HOME or ~/.local/share.
+    """
+    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    home = Path(os.environ.get("TFEW_HOME") or data / "tfew")
+    name = backbones.ALIASES[backbone].source if backbone in backbones.ALIASES else str(backbone)
+    return home / "adaptations" / f"{method}-{re.sub(r'[^A-Za-z0-9.]+', '-', name).strip('-')}.safetensors"
 
 
 def resolve(spec: RunSpec) -> RunSpec:
