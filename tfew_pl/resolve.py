@@ -2,8 +2,6 @@
 
 import dataclasses
 import hashlib
-import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from tfew_pl import backbones
 from tfew_pl.errors import UserError
 from tfew_pl.hub import HubUnreachableError
 from tfew_pl.naming import look_up
+from tfew_pl.quantization import require_library
 from tfew_pl.registry import get_method, registered_methods
 from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, Revisions, RunSpec
 from tfew_pl.tasks import get_task
@@ -24,32 +23,28 @@ PRETRAINABLE = ("ia3",)
 
 
 def initial_adaptation(spec: RunSpec) -> Path | None:
-    """The pre-trained adaptation that training starts from: one that was imported for the backbone, else the one that
-    ships; None where the recipe or the method has none.
+    """The pre-trained adaptation that training starts from; None where the recipe or the method has none.
 
     Raises:
         UserError: the recipe asks for one, but none is known for this backbone.
     """
     if not (spec.trains and spec.recipe.pretrained and spec.method in PRETRAINABLE):
         return None
-    for path in (imported_adaptation(spec.method, spec.backbone), PRETRAINED.get((spec.method, spec.backbone))):
-        if path is not None and path.is_file():
-            return path
-    raise UserError(
-        f"no pre-trained {spec.method} vectors are known for backbone {spec.backbone}: import the release's with "
-        f"`tfew import FILE --backbone {spec.backbone}`, or train from scratch with --without pretraining"
-    )
+    if spec.initial is not None:
+        from tfew_pl.adaptation_file import read
 
-
-def imported_adaptation(method: str, backbone: str) -> Path:
-    """Where `tfew import` keeps the adaptation that training on a backbone starts from; it may not be there.
-
-    The folder is TFEW_HOME, else `tfew` in XDG_DATA_HOME or ~/.local/share.
-    """
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    home = Path(os.environ.get("TFEW_HOME") or data / "tfew")
-    name = backbones.ALIASES[backbone].source if backbone in backbones.ALIASES else str(backbone)
-    return home / "adaptations" / f"{method}-{re.sub(r'[^A-Za-z0-9.]+', '-', name).strip('-')}.safetensors"
+        path = Path(spec.initial)
+        method = read(path)[0]["method"]
+        if method != spec.method:
+            raise UserError(f"--initial {path}: an adaptation of method {method}, not {spec.method}")
+        return path
+    known = PRETRAINED.get((spec.method, spec.backbone))
+    if known is None or not known.is_file():
+        raise UserError(
+            f"no pre-trained {spec.method} vectors are known for backbone {spec.backbone}: give their file with "
+            f"--initial (`tfew pretrain` makes one), or train from scratch with --without pretraining"
+        )
+    return known
 
 
 def resolve(spec: RunSpec) -> RunSpec:
@@ -69,7 +64,23 @@ def resolve(spec: RunSpec) -> RunSpec:
             problems.append(str(error))
             return ""
 
+    def backbone() -> str:
+        revision = backbones.revision(spec.backbone)
+        kind = backbones.kind(spec.backbone)
+        if spec.trains and not kind.encoder_decoder:
+            raise UserError(
+                f"backbone {spec.backbone}: a causal {kind.model_type} can do in-context learning (--method "
+                f"{IN_CONTEXT}); method {spec.method} needs one of the T5 family"
+            )
+        require_library(spec.precision)
+        return revision
+
     def method() -> str:
+        if spec.initial is not None and not (spec.recipe.pretrained and spec.method in PRETRAINABLE):
+            raise UserError(
+                f"--initial {spec.initial}: the run would not start from it: only {', '.join(PRETRAINABLE)} does, "
+                f"without `--without pretraining`"
+            )
         if spec.trains:
             look_up("method", spec.method, {**registered_methods(), ZERO_SHOT: None, IN_CONTEXT: None})
             if spec.options:
@@ -89,7 +100,7 @@ def resolve(spec: RunSpec) -> RunSpec:
 
     attempt(method)
     revisions = Revisions(
-        backbone=attempt(lambda: backbones.revision(spec.backbone)),
+        backbone=attempt(backbone),
         data=attempt(data),
         initial=attempt(initial),
     )

@@ -9,18 +9,14 @@ import typer
 def command(
     source: Annotated[Path, typer.Argument(help="The release's file, such as t03b_ia3_finish.pt, or PEFT's folder.")],
     backbone: Annotated[str, typer.Option(help="What it was trained on: one of `tfew backbones`, or a folder.")],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="File to write; if left out, the release's vectors go where `tfew run` starts from them."),
-    ] = None,
+    out: Annotated[Path, typer.Option(help="File to write.")],
 ) -> None:
     """Read an adaptation of the release, or of the PEFT library.
 
-    The release's (IA)3 vectors become what training on that backbone starts from. They are held against the
-    backbone's architecture; no weights are needed. PEFT's (IA)3 and LoRA are read on the backbone itself.
+    The release's (IA)3 vectors are held against the backbone's architecture: no weights are needed. Training starts
+    from them with `tfew run --initial`. PEFT's (IA)3 and LoRA are read on the backbone itself.
 
     Examples:
-        tfew import t03b_ia3_finish.pt --backbone t0-3b
         tfew import t03b_ia3_finish.pt --backbone t0-3b --out t03b_ia3.safetensors
         tfew import peft/ --backbone t0-3b --out adaptation.safetensors
     """
@@ -28,9 +24,7 @@ def command(
     from tfew_pl import backbones
     from tfew_pl.adaptation_file import backbone_digest
     from tfew_pl.errors import UserError
-    from tfew_pl.ia3 import IA3
     from tfew_pl.released import import_released
-    from tfew_pl.resolve import imported_adaptation
     from tfew_pl.shapes import SHAPES, empty_backbone
 
     if not source.exists():
@@ -38,14 +32,11 @@ def command(
     if source.is_dir():
         from experiments.peft_format import read_peft
 
-        if out is None:
-            raise UserError("--out is missing: what PEFT saved is an adaptation, not where training starts from")
         content = read_peft(source, backbones.load_backbone(backbone).model)
     elif backbone not in SHAPES and backbones.resolve(backbone).is_local:
         model = backbones.load_backbone(backbone).model
         content = import_released(source, model, backbone_digest(model))
     else:
         content = import_released(source, empty_backbone(backbone), None)
-    out = out or imported_adaptation(IA3.name, backbone)
     write_file(out, content)
     typer.echo(str(out))

@@ -15,7 +15,7 @@ from tfew_pl.encoding import Encoded
 from tfew_pl.errors import UserError
 from tfew_pl.registry import get_method
 from tfew_pl.released import ENDING, import_released, read_released
-from tfew_pl.resolve import imported_adaptation, initial_adaptation
+from tfew_pl.resolve import initial_adaptation
 from tfew_pl.shapes import empty_backbone
 from tfew_pl.spec import RunSpec
 
@@ -52,24 +52,19 @@ def test_t0_3b_has_the_releases_keys_and_sizes(file: Path) -> None:
 
 
 def test_the_command_needs_no_weights_and_training_starts_from_what_it_writes(
-    file: Path, tfew: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: Path, tfew: Callable[..., Any], tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("TFEW_HOME", str(tmp_path / "home"))
-    spec = RunSpec("rte", backbone="t0-3b")
-    with pytest.raises(UserError, match="tfew import FILE --backbone t0-3b"):
-        initial_adaptation(spec)
-    result = tfew("import", str(file), "--backbone", "t0-3b")
-    assert result.code == 0, result.err
-    written = Path(result.out.strip())
-    assert initial_adaptation(spec) == written == imported_adaptation("ia3", "t0-3b")
-    assert written.is_relative_to(tmp_path / "home")
+    written = tmp_path / "new" / "ours.safetensors"
+    result = tfew("import", str(file), "--backbone", "t0-3b", "--out", str(written))
+    assert (result.code, result.out) == (0, f"{written}\n")
+    assert initial_adaptation(RunSpec("rte", backbone="t0-3b", initial=str(written))) == written
     header, tensors = read(written)
     assert (header["method"], header["backbone"], header["slots"]) == ("ia3", None, 1)
     released = read_released(file)
     ours = tensors["scales.encoder/block/5/layer/1/DenseReluDense/wo"]
     assert ours.shape == (1, 5120)
     assert torch.equal(ours[0], released["encoder.block.5.layer.1.DenseReluDense.wi_1.multi_lora_b"][:, 0])
-    assert not list(written.parent.glob(".*"))
+    assert [path.name for path in written.parent.iterdir()] == [written.name]
 
 
 def test_an_imported_file_scales_the_outputs_of_the_releases_maps(
@@ -170,7 +165,7 @@ def test_a_bad_file_is_refused_in_one_line(case: str, file: Path, tfew: Callable
     ],
 )
 def test_another_backbone_is_refused(backbone: str, message: str, file: Path, tfew: Callable[..., Any]) -> None:
-    result = tfew("import", str(file), "--backbone", backbone)
+    result = tfew("import", str(file), "--backbone", backbone, "--out", str(file.with_name("ours")))
     assert result.code == 2
     assert message in result.err
     assert result.err.count("\n") == 1
