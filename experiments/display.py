@@ -1,5 +1,6 @@
 """Showing how a grid goes: live in a terminal, a line a run elsewhere."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -114,7 +115,8 @@ class _Counts:
         number = escape(f"[{self.ended:{width}}/{self.total}]")
         name = escape(title(event.run))
         if isinstance(event, Finished):
-            return f"{number} {name}: {100 * event.accuracy:.1f} % in {duration(event.seconds)}"
+            share = "predicted" if math.isnan(event.accuracy) else f"{100 * event.accuracy:.1f} %"
+            return f"{number} {name}: {share} in {duration(event.seconds)}"
         return f"{number} {name}: [bold red]failed[/] after {duration(event.seconds)}: {escape(event.reason)}"
 
 

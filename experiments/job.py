@@ -1,6 +1,5 @@
 """What a worker does with a run."""
 
-import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,4 +47,4 @@ class RunAndSave:
         torch.set_num_threads(self.threads)
         record = run(spec, progress=progress, trainer=self.trainer)
         RunStore(self.store).save(record)
-        return statistics.median(record.accuracy.values())
+        return record.median_accuracy

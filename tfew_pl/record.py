@@ -1,5 +1,7 @@
 """What a run found."""
 
+import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -48,9 +50,9 @@ class RunRecord:
 
     spec: RunSpec
     accuracy: Mapping[str, float]
-    """Share of correct predictions by template."""
+    """Share of correct predictions by template; empty where the evaluation examples have no labels."""
     predictions: "pd.DataFrame"
-    """A row a template and example: `template`, `example`, `gold`, `predicted`."""
+    """A row a template and example: `template`, `example`, `gold` (-1 without a label), `predicted`."""
     losses: "pd.DataFrame"
     """A row a stretch of training: `step`, and the means of `lm`, `unlikelihood`, `length_norm` up to it."""
     costs: Costs
@@ -59,3 +61,8 @@ class RunRecord:
     adaptation: bytes | None = None
     """The trained parameters as a safetensors file; None where nothing was trained."""
     version: int = SCHEMA_VERSION
+
+    @property
+    def median_accuracy(self) -> float:
+        """Over templates; NaN where the evaluation examples have no labels."""
+        return statistics.median(self.accuracy.values()) if self.accuracy else math.nan

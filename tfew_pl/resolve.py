@@ -12,7 +12,7 @@ from tfew_pl.naming import look_up
 from tfew_pl.quantization import require_library
 from tfew_pl.registry import get_method, registered_methods
 from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, Revisions, RunSpec
-from tfew_pl.tasks import get_task
+from tfew_pl.tasks import task_of
 from tfew_pl.tasks.data import load_data
 
 _VECTORS = Path(__file__).parent / "pocket" / "checkpoints"
@@ -92,11 +92,11 @@ def resolve(spec: RunSpec) -> RunSpec:
         return "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
     def data() -> str:
-        task, loaded = get_task(spec.task), load_data(spec.task, spec.data)
+        task, loaded = task_of(spec), load_data(spec.task, spec.data)
         shots = spec.shots or task.shots
         if spec.method != ZERO_SHOT and shots > len(loaded.train):
             raise UserError(f"task {spec.task}: {shots} shots asked of {len(loaded.train)} training examples")
-        return loaded.fingerprint
+        return f"{loaded.fingerprint}-{task.revision}" if task.revision else loaded.fingerprint
 
     attempt(method)
     revisions = Revisions(

@@ -16,6 +16,10 @@ POCKET = "pocket"
 """The generated data that ships with the package."""
 HUB = "hub"
 """The real datasets, from the hub."""
+PROMPT_SETTINGS = "settings"
+"""The task option that names a file, of RAFT's official prompt settings."""
+FOLDS = 5
+"""Parts of the few-shot examples that are left out in turn, 10 of RAFT's 50 at a time (release)."""
 Precision = Literal["fp32", "bf16", "int8", "nf4"]
 """Of the backbone's weights; int8 and nf4 are quantized, and computed with in bf16. T5's activations overflow float16,
 so there is no such choice."""
@@ -38,8 +42,13 @@ class Evaluation:
     """Only the first examples of the evaluation split; None for all of them."""
     templates: int | None = None
     """Only the first templates by name; None for all of them."""
+    fold: int | None = None
+    """Which fifth of the few-shot examples, in the dataset's order, is left out of the training and measured on;
+    None for the evaluation split."""
 
     def __post_init__(self) -> None:
+        if self.fold is not None and not 0 <= self.fold < FOLDS:
+            raise UserError(f"evaluation.fold lies from 0 to {FOLDS - 1}, not {self.fold}")
         for name in ("examples", "templates"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -69,6 +78,8 @@ class RunSpec:
     recipe: Recipe = field(default_factory=Recipe)
     options: Mapping[str, Scalar] = field(default_factory=dict)
     """Fields of the method's configuration that differ from its defaults."""
+    task_options: Mapping[str, Scalar] = field(default_factory=dict)
+    """Options of the task, such as RAFT's variant."""
     in_context: InContext = InContext()
     data: str = POCKET
     """`pocket`, `hub`, or a folder that is looked in before the hub."""
@@ -102,13 +113,18 @@ class RunSpec:
         if self.data != POCKET:
             values["data"] = HUB
         values["options"] = dict(sorted(self.options.items()))
+        values["task_options"] = {k: v for k, v in sorted(self.task_options.items()) if k != PROMPT_SETTINGS}
+        if not values["task_options"]:
+            del values["task_options"]
+        if self.evaluation.fold is None:
+            del values["evaluation"]["fold"]
         if not self.trains:
             # Ranking is all that a run without training takes from the recipe.
             values["recipe"] = {"length_normalized_ranking": self.recipe.length_normalized_ranking}
             del values["options"]
         if self.method != IN_CONTEXT:
             del values["in_context"]
-        if self.method == ZERO_SHOT:
+        if self.method == ZERO_SHOT and self.evaluation.fold is None:
             del values["seed"], values["shots"]
         return values
 

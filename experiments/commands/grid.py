@@ -1,9 +1,13 @@
 """`tfew grid`: every run of a grid that has no record yet."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from experiments.grid import Grid
+    from tfew_pl.store import RunStore
 
 
 def command(
@@ -32,22 +36,31 @@ def command(
         tfew grid control --workers 2
         tfew grid my-grid.yaml --store /shared/results
     """
-    from experiments.display import choose_display, duration
     from experiments.grid import find_grid, load_grid
+    from tfew_pl.store import RunStore
+
+    grid = load_grid(find_grid(file), backbone=backbone, data=data)
+    run_grid(grid, RunStore(store or grid.store), workers=workers, threads=threads)
+
+
+def run_grid(grid: "Grid", records: "RunStore", *, workers: int | None, threads: int | None) -> None:
+    """Does the runs of a grid that have no record, and says how it goes.
+
+    Raises:
+        typer.Exit: with code 1 where runs failed, with 130 where it was interrupted.
+    """
+    from experiments.display import choose_display, duration
     from experiments.job import RunAndSave
     from experiments.output import console
     from experiments.placement import placement
     from experiments.runner import LOGS, do_runs, missing, prepare
     from experiments.workers import LocalWorkers
-    from tfew_pl.store import RunStore
 
     out = console()
 
     def say(text: str) -> None:
         out.print(text, soft_wrap=True)
 
-    grid = load_grid(find_grid(file), backbone=backbone, data=data)
-    records = RunStore(store or grid.store)
     runs = missing(grid.runs, records)
     there = f"{len(grid.runs) - len(runs)} of {len(grid.runs)} runs are in {records.folder}"
     say(f"{grid.name}: {grid.description}")

@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from tfew_pl.errors import UserError
 from tfew_pl.hub import require_hub
 from tfew_pl.tasks import get_task
-from tfew_pl.tasks.task import Row, Task
+from tfew_pl.tasks.task import UNLABELED, Row, Task
 
 POCKET = "pocket"
 HUB = "hub"
@@ -61,12 +61,16 @@ def load_data(task: str, source: str) -> TaskData:
             raise UserError(
                 f"task {task}: the {split} split from {source} lacks {', '.join(missing)}; it has {', '.join(rows[0])}"
             )
+    unlabeled = next((index for index, row in enumerate(data.train) if known.label(row) == UNLABELED), None)
+    if unlabeled is not None:
+        raise UserError(f"task {task}: training example {unlabeled} from {source} has no label")
     return data
 
 
 def _from_pocket(task: Task) -> TaskData:
-    from tfew_pl.pocket.heldout import rows
+    from tfew_pl.pocket import heldout, raft
 
+    rows = raft.rows if task.name in raft.TASKS else heldout.rows
     return TaskData(rows(task.name, "train"), rows(task.name, "evaluation"))
 
 
