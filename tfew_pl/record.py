@@ -44,6 +44,11 @@ class Costs:
     """Of the device; on a CPU, of the process."""
 
 
+def median_accuracy(accuracy: Mapping[str, float]) -> float:
+    """A run's accuracy over templates; NaN where its evaluation examples have no labels."""
+    return statistics.median(accuracy.values()) if accuracy else math.nan
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """Everything that a run found."""
@@ -61,8 +66,3 @@ class RunRecord:
     adaptation: bytes | None = None
     """The trained parameters as a safetensors file; None where nothing was trained."""
     version: int = SCHEMA_VERSION
-
-    @property
-    def median_accuracy(self) -> float:
-        """Over templates; NaN where the evaluation examples have no labels."""
-        return statistics.median(self.accuracy.values()) if self.accuracy else math.nan

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from tfew_pl import backbones
@@ -47,6 +48,12 @@ def initial_adaptation(spec: RunSpec) -> Path | None:
     return known
 
 
+@cache
+def _file_digest(path: Path) -> str:
+    """A grid of thousands of runs asks for the same few files."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
 def resolve(spec: RunSpec) -> RunSpec:
     """The spec with the revisions of its backbone, data and initial adaptation filled in.
 
@@ -89,7 +96,7 @@ def resolve(spec: RunSpec) -> RunSpec:
 
     def initial() -> str:
         path = initial_adaptation(spec)
-        return "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        return "" if path is None else _file_digest(path)
 
     def data() -> str:
         task, loaded = task_of(spec), load_data(spec.task, spec.data)

@@ -77,7 +77,7 @@ def run(
     folder = store or DEFAULT_STORE
     kind = "with a fifth of the training examples left out at a time" if leave_out else "on the test sets"
     grid = Grid("raft", f"RAFT, {kind}", folder, tuple(GridRun(spec.method, spec) for spec in specs))
-    run_grid(grid, RunStore(folder), workers=workers, threads=threads)
+    run_grid(grid, RunStore(folder), workers=workers, threads=threads, slots=None, retries=2)
     _show(_records(specs, folder), json=False)
 
 
