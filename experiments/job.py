@@ -43,8 +43,8 @@ class RunAndSave:
         """Does them and returns the medians of their accuracies over templates."""
         import torch
 
-        from tfew_pl.run import run_group
         from tfew_pl.record import median_accuracy
+        from tfew_pl.run import run_group
         from tfew_pl.store import RunStore
 
         torch.set_num_threads(self.threads)

@@ -14,7 +14,7 @@ from tfew_pl.quiet import quiet_transformers
 from tfew_pl.spec import Precision
 
 if TYPE_CHECKING:  # listing backbones must not wait for transformers
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
 _POCKET = Path(__file__).parent / "pocket" / "checkpoints"
 _RANDOM_SEED = 0
@@ -73,7 +73,8 @@ class Backbone:
     """A loaded backbone."""
 
     name: str
-    model: "PreTrainedModel"
+    model: "T5ForConditionalGeneration"
+    """Or the model that `kind` speaks of, where it is no T5."""
     tokenizer: "PreTrainedTokenizerBase"
     kind: Kind = Kind("t5", encoder_decoder=True)
 
@@ -194,16 +195,16 @@ def load_backbone(name: str, precision: Precision = "fp32", device: str | None =
     import pickle
 
     import torch
+    import transformers
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer, MT5ForConditionalGeneration, T5ForConditionalGeneration
 
-    from tfew_pl.quantization import quantization_config
+    from tfew_pl.quantization import QUANTIZED, keep_differentiable, quantization_config
 
     device = device or default_device()
     sort = kind(name)
     folder = _weights_folder(name)
-    loaders: dict[str, Any] = {"t5": T5ForConditionalGeneration, "mt5": MT5ForConditionalGeneration}
-    loader = loaders.get(sort.model_type, AutoModelForCausalLM)
+    loaders = {"t5": transformers.T5ForConditionalGeneration, "mt5": transformers.MT5ForConditionalGeneration}
+    loader: Any = loaders.get(sort.model_type, transformers.AutoModelForCausalLM)
     options: dict[str, Any] = {
         "dtype": torch.float32 if precision == "fp32" else torch.bfloat16,
         "use_safetensors": checkpoint.weight_files(folder)[0].suffix == ".safetensors",
@@ -213,7 +214,7 @@ def load_backbone(name: str, precision: Precision = "fp32", device: str | None =
     }
     try:
         with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(folder)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
             model, found = loader.from_pretrained(folder, output_loading_info=True, **options)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, pickle.UnpicklingError, EOFError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -229,10 +230,12 @@ def load_backbone(name: str, precision: Precision = "fp32", device: str | None =
     if name == "pocket-random":
         from tfew_pl.pocket.architecture import initialized
 
-        model = initialized(model.config.vocab_size, seed=_RANDOM_SEED).to(device)
+        fresh: Any = initialized(model.config.vocab_size, seed=_RANDOM_SEED)
+        model = fresh.to(device)
     if sort.encoder_decoder:
         _mend(model)
-    if precision in ("int8", "nf4"):
+    if precision in QUANTIZED:
+        keep_differentiable(model)
         _note_digest(model, folder)
     # Eager attention is the fastest on a CPU at these lengths; SDPA elsewhere.
     model.set_attn_implementation("sdpa" if torch.cuda.is_available() else "eager")

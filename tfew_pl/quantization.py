@@ -48,6 +48,17 @@ def quantization_config(precision: Precision) -> Any:
     return None
 
 
+def keep_differentiable(model: "nn.Module") -> None:
+    """Has 4-bit maps compute one way in inference and training.
+
+    bitsandbytes 0.50 packs them anew for a CPU's inference kernel at the first pass without gradients; the kernel has
+    no gradient, and every later training step would silently lack what flows through it.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
+
+
 def is_quantized(model: "nn.Module") -> bool:
     """Whether any of its weights are quantized."""
     return bool(getattr(model, "is_quantized", False))

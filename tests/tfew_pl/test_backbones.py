@@ -41,7 +41,7 @@ def mt5() -> MT5ForConditionalGeneration:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         config = MT5Config(
-            vocab_size=512, d_model=24, d_kv=8, d_ff=32, num_layers=2, num_decoder_layers=2, num_heads=3, dropout_rate=0.0
+            vocab_size=512, d_model=24, d_kv=8, d_ff=32, num_layers=2, num_decoder_layers=2, num_heads=3, dropout_rate=0
         )  # fmt: skip
         model = MT5ForConditionalGeneration(config)
         model.lm_head.weight = torch.nn.Parameter(torch.randn(512, 24) * 0.5)
@@ -266,7 +266,9 @@ def test_damaged_weights(backbone_folder: Path, tmp_path: Path) -> None:
 
 
 def test_unreachable_hub_is_one_line() -> None:
-    with pytest.raises(UserError, match=r"backbone google/t5-small: .* is not on this machine.*HF_HUB_OFFLINE") as caught:
+    with pytest.raises(
+        UserError, match=r"backbone google/t5-small: .* is not on this machine.*HF_HUB_OFFLINE"
+    ) as caught:
         backbones.load_backbone("google/t5-small")
     assert "\n" not in str(caught.value)
 

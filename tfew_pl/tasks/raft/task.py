@@ -12,6 +12,7 @@ from tfew_pl.naming import look_up
 from tfew_pl.prompts import Prompt
 from tfew_pl.spec import POCKET, PROMPT_SETTINGS, Scalar
 from tfew_pl.tasks.raft.settings import PromptSettings, read_settings
+from tfew_pl.tasks.schema import Label, Number
 from tfew_pl.tasks.task import UNLABELED, HubSource, Row, Task
 
 UNLABELED_NAME = "Unlabeled"
@@ -73,6 +74,8 @@ class RaftTask(Task):
 
     columns: tuple[str, ...]
     """The dataset's columns of text, in its order."""
+    shown: tuple[str, ...]
+    """Those that the prompt shows, in its order."""
     labels: tuple[str, ...]
     """Names of the real classes, in the dataset's order."""
     test_rows: int
@@ -100,13 +103,13 @@ class RaftTask(Task):
 
     def templates(self) -> list[RaftTemplate]:
         """The one template."""
-        fields = self.fields[: -len((ID, LABEL))]
+        shown = self.shown
         if self.variant == "release":
-            fields = tuple(column for column in self.columns if column in fields)
+            shown = tuple(column for column in self.columns if column in shown)
         # Banking77's names are words joined by underscores.
         choices = tuple(label.replace("_", " ") for label in self.labels)
         labels_in_input = self.variant == "release" or self.name == "banking_77"
-        return [RaftTemplate(self.instruction, fields, choices, labels_in_input)]
+        return [RaftTemplate(self.instruction, shown, choices, labels_in_input)]
 
     def configured(self, data: str, options: Mapping[str, Scalar]) -> "RaftTask":
         """The task on a source of data: the pocket world has an instruction and classes of its own.
@@ -142,7 +145,7 @@ class RaftTask(Task):
             raise UserError(f"{where}: task {self.name} has no column {unknown[0]!r}; it has {', '.join(self.columns)}")
         return {
             "instruction": settings.instructions[self.name],
-            "fields": (*fields, ID, LABEL),
+            "shown": fields,
             "settings_digest": settings.digest,
         }
 
@@ -173,15 +176,18 @@ def raft_task(
         title=title,
         family="RAFT",
         templates_of=("ought/raft", name),
-        fields=(*(shown or columns), ID, LABEL),
+        fields=(*columns, ID, LABEL),
         label=read_label,
         choices=len(labels),
         shots=SHOTS,
-        hub=HubSource("ought/raft", name, "train", "test"),
+        # Of a loading script, which nobody runs any more, the hub keeps what it gave as Parquet on a branch of its own.
+        hub=HubSource("ought/raft", name, "train", "test", revision="refs/convert/parquet"),
+        types={ID: Number(), LABEL: Label((UNLABELED_NAME, *labels))},
         metric="macro-f1",
         labeled=False,
         input_tokens=INPUT_TOKENS,
         columns=columns,
+        shown=shown or columns,
         labels=labels,
         test_rows=test_rows,
         instruction=instruction,
