@@ -1,5 +1,6 @@
 """Showing how a grid goes: live in a terminal, a line a run elsewhere."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -80,6 +81,10 @@ def show_progress(name: str) -> Iterator[Callable[[str, float], None]]:
         yield lambda stage, fraction: bar.update(task, completed=fraction, stage=stage)
 
 
+def _share(accuracy: float) -> str:
+    return "no labels" if math.isnan(accuracy) else f"{100 * accuracy:.1f} %"
+
+
 class _Counts:
     """What has happened so far, and the line that says so."""
 
@@ -118,9 +123,9 @@ class _Counts:
         name = escape(title(event.run, event.others if isinstance(event, Repeated) else 0))
         match event:
             case Finished():
-                return f"{number} {name}: {100 * event.accuracy:.1f} % in {duration(event.seconds)}"
+                return f"{number} {name}: {_share(event.accuracy)} in {duration(event.seconds)}"
             case FinishedElsewhere():
-                return f"{number} {name}: {100 * event.accuracy:.1f} %, by another runner"
+                return f"{number} {name}: {_share(event.accuracy)}, by another runner"
             case Repeated():
                 return f"{number} {name}: [yellow]lost[/] after {duration(event.seconds)}: {escape(event.reason)}"
             case Failed(worker=None):

@@ -36,7 +36,7 @@ class Finished:
     run: GridRun
     worker: int
     accuracy: float
-    """Median over templates, a share."""
+    """Median over templates, a share; NaN where the evaluation examples have no labels."""
     seconds: float
     """An equal share of the time of the runs that were done together."""
 

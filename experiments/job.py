@@ -1,6 +1,5 @@
 """What a worker does with the runs that it is given."""
 
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -44,6 +43,7 @@ class RunAndSave:
         """Does them and returns the medians of their accuracies over templates."""
         import torch
 
+        from tfew_pl.record import median_accuracy
         from tfew_pl.run import run_group
         from tfew_pl.store import RunStore
 
@@ -52,4 +52,4 @@ class RunAndSave:
         records = run_group(specs, progress=progress, trainer=self.trainer)
         for record in records:
             store.save(record if self.keep_adaptations else replace(record, adaptation=None))
-        return tuple(statistics.median(record.accuracy.values()) for record in records)
+        return tuple(median_accuracy(record.accuracy) for record in records)

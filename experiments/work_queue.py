@@ -1,6 +1,5 @@
 """What is left to do of a grid, shared with every other runner of the same store."""
 
-import statistics
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from experiments.grid import GridRun
 from experiments.groups import Group
 from tfew_pl.errors import UserError
 from tfew_pl.leases import Leases
+from tfew_pl.record import median_accuracy
 from tfew_pl.spec import RunSpec
 from tfew_pl.store import RunStore
 
@@ -127,7 +127,7 @@ class WorkQueue:
     def _ended_elsewhere(self, run: GridRun) -> Event | None:
         if run.spec in self.store:
             try:
-                accuracy = statistics.median(self.store.read(run.spec.digest)["accuracy"].values())
+                accuracy = median_accuracy(self.store.read(run.spec.digest)["accuracy"])
             except UserError as error:
                 return Failed(run, None, str(error), 0.0, self.store.path(run.spec))
             return FinishedElsewhere(run, accuracy)

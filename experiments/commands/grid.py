@@ -27,7 +27,13 @@ def command(
         ),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Replaces the grid's default data: pocket or hub.", rich_help_panel=_WHAT)
+        str | None,
+        typer.Option(
+            "--data",
+            "--data-root",
+            help="Replaces the grid's default data: pocket, hub or a folder.",
+            rich_help_panel=_WHAT,
+        ),
     ] = None,
     store: Annotated[
         Path | None, typer.Option(help="Folder of the records; the grid's own if left out.", rich_help_panel=_WHAT)
