@@ -28,6 +28,7 @@ COMMANDS = (
     "split",
     "export",
     "audit",
+    "cost",
     "doctor",
     "pocket",
 )

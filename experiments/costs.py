@@ -1,9 +1,11 @@
-"""What methods cost: the paper's setting by its formulas, and our runs by formula and as measured."""
+"""What the methods of Table 1 cost, by the paper's formulas."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from experiments import published
 from tfew_pl import costs
+from tfew_pl.costs import Price
 from tfew_pl.recipe import Recipe
 from tfew_pl.shapes import SHAPES
 
@@ -29,6 +31,39 @@ class Estimate:
     an encoder sees the query on both sides."""
     cache_bytes: float | None
     """Of the cached keys and values in single precision."""
+
+    def values(self, t_few: "Estimate", price: Price) -> dict[str, Any]:
+        """The row for programs: FLOPs, bytes and dollars, each beside what is printed.
+
+        `break_even` is the number of predictions from which T-Few, its training included, costs no more than this
+        row; with `cached`, than this row behind a cached context. None: never.
+        """
+        printed = published.table1()[self.method]
+        cached = None
+        if self.cached_inference_flops is not None:
+            cached = (self.context_flops, self.cached_inference_flops)
+        return {
+            "method": self.method,
+            "parameters": printed.parameters,
+            "inference_flops": self.inference_flops,
+            "printed_inference_flops": printed.inference_flops,
+            "training_flops": self.training_flops,
+            "printed_training_flops": printed.training_flops,
+            "disk_bytes": self.disk_bytes,
+            "printed_disk_bytes": printed.disk_bytes,
+            "context_flops": self.context_flops,
+            "cached_inference_flops": self.cached_inference_flops,
+            "cache_bytes": self.cache_bytes,
+            "break_even": None if self is t_few else t_few.break_even(self.training_flops, self.inference_flops),
+            "break_even_cached": None if cached is None else t_few.break_even(*cached),
+            "training_dollars": price.of_flops(self.training_flops),
+            "inference_dollars": price.of_flops(self.inference_flops),
+            "price": price.name,
+        }
+
+    def break_even(self, other_fixed: float, other_each: float) -> int | None:
+        """Predictions from which this row, its training included, costs no more FLOPs than another way."""
+        return costs.break_even(self.training_flops, self.inference_flops, other_fixed, other_each)
 
 
 def paper_costs() -> list[Estimate]:
@@ -64,3 +99,10 @@ def paper_costs() -> list[Estimate]:
             )
         )
     return found
+
+
+def paper_values(price: Price) -> list[dict[str, Any]]:
+    """The paper's setting for programs, a dictionary a row of Table 1."""
+    rows = paper_costs()
+    (t_few,) = (row for row in rows if row.method == T_FEW)
+    return [row.values(t_few, price) for row in rows]
