@@ -21,6 +21,7 @@ COMMANDS = (
     "run",
     "grid",
     "table",
+    "compare",
     "tasks",
     "methods",
     "params",

@@ -7,7 +7,6 @@ import typer
 
 from experiments.output import JSON, Column, show_json, show_table
 from experiments.quantities import scientific, size
-from tfew_pl.errors import UserError
 
 PAPER = "paper"
 """The setting of Table 1."""
@@ -58,21 +57,12 @@ def run_rows(name: str, store: Path | None, price: str | None) -> list[dict[str,
     Raises:
         UserError: there is no such grid or price, or none of its runs is finished.
     """
-    from experiments.grid import find_grid, load_grid
     from experiments.prices import parse_price
+    from experiments.records import finished_runs
     from experiments.run_costs import run_values
-    from tfew_pl.store import RunStore
 
     chosen = None if price is None else parse_price(price)
-    grid = load_grid(find_grid(name))
-    records = RunStore(store or grid.store)
-    finished = {
-        variant: [records.load(spec) for spec in specs if spec in records] for variant, specs in grid.variants().items()
-    }
-    finished = {variant: found for variant, found in finished.items() if found}
-    if not finished:
-        raise UserError(f"no run of {name} is finished in {records.folder}; make them with: tfew grid {name}")
-    return run_values(finished, chosen)
+    return run_values(finished_runs(name, store), chosen)
 
 
 def command(
