@@ -19,7 +19,10 @@ from tfew_pl import __version__
 from tfew_pl.errors import UserError
 
 COMMANDS = tuple(
-    "run grid ablate store table tasks methods params backbones split raft import export data pretrain doctor pocket".split()
+    (
+        "run grid ablate store table compare tasks methods params backbones split raft import export "
+        "data pretrain audit cost doctor pocket"
+    ).split()
 )
 """In the order of the help; each is a module of `experiments.commands`, with `_` behind a word of Python's own."""
 
