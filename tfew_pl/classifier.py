@@ -95,7 +95,7 @@ class TFewClassifier(ClassifierMixin, BaseEstimator):
         check_consistent_length(texts, labels)
         self.classes_, indices = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"y holds one class only, {self.classes_[0]!r}: there is nothing to tell apart")
+            raise ValueError(f"y holds one class only, {str(self.classes_[0])!r}: there is nothing to tell apart")
         names: list[Label] = [_plain(self.classes_[index]) for index in indices]
         task = define(
             "texts", [TEXT], names, text=TEXT, label="label", template=self.template, answers=self.answers,
