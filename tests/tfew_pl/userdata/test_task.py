@@ -80,5 +80,5 @@ def test_labels(value: Any, label: Any) -> None:
 
 @pytest.mark.parametrize("value", ["", "  ", None, float("nan"), "NaN", 0.5, b"a", ["a"], {"a": 1}, "a ||| b"])
 def test_what_is_no_label(value: Any) -> None:
-    with pytest.raises(UserError, match="^here"):
+    with pytest.raises(UserError, match=r"^here"):
         read_label(value, "here")
