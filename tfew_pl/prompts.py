@@ -95,6 +95,7 @@ class Template:
         answer_choices_source: choices separated by "|||"; None for an open-ended template.
         original_task: whether the template asks for the dataset's own task.
         choices_in_prompt: whether the input lists the choices.
+        cuts_fields: whether every expression is cut to `FIELD_LENGTH`, as promptsource does it.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Template:
     answer_choices_source: str | None
     original_task: bool = True
     choices_in_prompt: bool = False
+    cuts_fields: bool = True
 
     @cached_property
     def is_random(self) -> bool:
@@ -119,7 +121,8 @@ class Template:
     @cached_property
     def _body(self) -> jinja2.Template:
         # promptsource cuts every expression in the same textual way, so that odd templates come out alike.
-        return _compile(self.name, self.source.replace("}}", f" | string | truncate({FIELD_LENGTH}) }}}}"))
+        cut = f" | string | truncate({FIELD_LENGTH}) }}}}" if self.cuts_fields else "}}"
+        return _compile(self.name, self.source.replace("}}", cut))
 
     @cached_property
     def _choices(self) -> jinja2.Template | None:
