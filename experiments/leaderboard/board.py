@@ -2,16 +2,17 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+import statistics
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from experiments.leaderboard.describe import changes, variant
-from experiments.statistics import Spread
-from experiments.tables.table1 import Measured, measure
+from experiments.statistics import Spread, TaskAccuracy, mean_over_tasks, task_accuracy
 from tfew_pl.errors import UserError
+from tfew_pl.record import Costs
 from tfew_pl.spec import ZERO_SHOT, RunSpec
 from tfew_pl.tasks import TASKS
 
@@ -43,8 +44,10 @@ class Row:
     """Of the first of its runs; the others differ in task and seed only."""
     changes: tuple[str, ...]
     """What differs from the method's default."""
-    measured: Measured
-    """Accuracies and costs over the tasks that it has."""
+    tasks: tuple[TaskAccuracy, ...]
+    """Of the tasks that it has, in the order of the paper's tables."""
+    costs: Mapping[str, float]
+    """By field of `Costs`: medians over tasks of the medians over a task's runs."""
     runs: Mapping[str, tuple[Run, ...]]
     """By task, sorted by seed."""
     complete: bool = False
@@ -60,12 +63,12 @@ class Row:
     @property
     def mean(self) -> Spread | None:
         """Mean over tasks of the median and of the interquartile range, in percent; None where tasks are missing."""
-        return self.measured.accuracy if self.complete else None
+        return mean_over_tasks(self.tasks) if self.complete else None
 
     @property
     def medians(self) -> dict[str, float]:
         """Median accuracy by task, in percent."""
-        return {task.task: task.accuracy.median for task in self.measured.tasks}
+        return {task.task: task.accuracy.median for task in self.tasks}
 
     def values(self) -> dict[str, Any]:
         """The row for programs: accuracies in percent."""
@@ -79,7 +82,7 @@ class Row:
             "rank": self.rank,
             "accuracy": self.mean.median if self.mean else None,
             "accuracy_iqr": self.mean.iqr if self.mean else None,
-            "costs": dict(self.measured.costs),
+            "costs": dict(self.costs),
             "revisions": {key: getattr(self.spec.revisions, key) for key in ("backbone", "initial")},
             "tasks": [
                 {
@@ -95,7 +98,7 @@ class Row:
                         for run in self.runs[task.task]
                     ],
                 }
-                for task in self.measured.tasks
+                for task in self.tasks
             ],
         }
 
@@ -160,15 +163,23 @@ def _rows(records: Iterable[tuple[str, "RunRecord"]]) -> list[Row]:
 
 def _row(source: str, records: Sequence["RunRecord"]) -> Row:
     spec = records[0].spec
+    by_task = {task: [r for r in records if r.spec.task == task] for task in TASKS}
+    groups = {task: sorted(group, key=lambda r: r.spec.seed) for task, group in by_task.items() if group}
     try:
-        measured = measure(records)
+        tasks = tuple(task_accuracy(group) for group in groups.values())
     except ValueError as error:
         raise UserError(f"{source}: the records of {spec.method} ({spec.backbone}) disagree: {error}") from error
-    ordered = sorted(records, key=lambda record: record.spec.seed)
-    runs = {
-        task.task: tuple(_run(record) for record in ordered if record.spec.task == task.task) for task in measured.tasks
+    runs = {task: tuple(map(_run, group)) for task, group in groups.items()}
+    return Row(source, spec, changes(spec), tasks, _median_costs(groups.values()), runs)
+
+
+def _median_costs(groups: Collection[Sequence["RunRecord"]]) -> dict[str, float]:
+    return {
+        field.name: statistics.median(
+            statistics.median(getattr(r.costs, field.name) for r in group) for group in groups
+        )
+        for field in dataclasses.fields(Costs)
     }
-    return Row(source, spec, changes(spec), measured, runs)
 
 
 def _run(record: "RunRecord") -> Run:
@@ -182,7 +193,7 @@ def _section(data: str, rows: Sequence[Row]) -> Section:
     complete = [row for row in rows if len(row.runs) == len(tasks)]
     ranks = _average_ranks([row.medians for row in complete])
     ranked = [dataclasses.replace(row, complete=True, rank=rank) for row, rank in zip(complete, ranks, strict=True)]
-    ranked.sort(key=lambda row: (row.rank, -row.measured.accuracy.median))
+    ranked.sort(key=lambda row: (row.rank, -sum(row.medians.values())))
     rest = sorted((row for row in rows if len(row.runs) < len(tasks)), key=lambda row: row.spec.label())
     return Section(data, tasks, (*ranked, *rest))
 

@@ -86,22 +86,24 @@ def _refuse_constant(name: str) -> float:
 
 
 def _typed(kind: type[T], values: Any, place: str) -> T:
-    """The dataclass that `dataclasses.asdict` wrote, if every field is there and of its type."""
+    """The dataclass that `dataclasses.asdict` wrote, of this version or an older one, if every field is of its type."""
+    if not isinstance(values, dict):
+        raise InvalidRecordError(f"{place}: expected an object")
     hints = get_type_hints(kind)
-    if not isinstance(values, dict) or set(values) != set(hints):
-        raise InvalidRecordError(f"{place}: expected exactly the fields {', '.join(hints)}")
-    fields = {}
-    for key, hint in hints.items():
-        if dataclasses.is_dataclass(hint):
-            fields[key] = _typed(hint, values[key], f"{place}.{key}")  # type: ignore[arg-type]
-        elif _fits(values[key], hint):
-            fields[key] = values[key]
+    if unknown := sorted(values.keys() - hints.keys()):
+        raise InvalidRecordError(f"{place}: unknown: {', '.join(map(_quoted, unknown))}")
+    given: dict[str, Any] = {}
+    for key, value in values.items():
+        if dataclasses.is_dataclass(hints[key]):
+            given[key] = _typed(hints[key], value, f"{place}.{key}")
+        elif _fits(value, hints[key]):
+            given[key] = value
         else:
-            raise InvalidRecordError(f"{place}.{key}: {_quoted(values[key])} is not valid")
+            raise InvalidRecordError(f"{place}.{key}: {_quoted(value)} is not valid")
     try:
-        return kind(**fields)
-    except UserError as error:
-        raise InvalidRecordError(str(error)) from error
+        return kind(**given)
+    except (UserError, TypeError) as error:  # a field that has no default is missing
+        raise InvalidRecordError(f"{place}: {error}") from error
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -93,7 +93,7 @@ def figure(rows: Sequence[Row], axis: Axis) -> Figure:
     Raises:
         ValueError: there is none.
     """
-    drawn = [(row, float(row.measured.costs[axis.key]), row.mean.median) for row in rows if row.mean]
+    drawn = [(row, float(row.costs[axis.key]), row.mean.median) for row in rows if row.mean]
     if not drawn:
         raise ValueError("a figure of no rows")
     x_of, x_ticks = _x_scale([cost for _, cost, _ in drawn], axis)

@@ -26,9 +26,8 @@ def test_the_front_is_what_nothing_beats(points: list[tuple[int, int]]) -> None:
 
 
 def at(row: Row, number: int, cost: float, accuracy: float) -> Row:
-    costs = {**row.measured.costs, "stored_bytes": cost}
-    measured = dataclasses.replace(row.measured, accuracy=Spread(accuracy, 1.0), costs=costs)
-    return dataclasses.replace(row, source=str(number), measured=measured)
+    tasks = tuple(dataclasses.replace(task, accuracy=Spread(accuracy, 1.0)) for task in row.tasks)
+    return dataclasses.replace(row, source=str(number), tasks=tasks, costs={**row.costs, "stored_bytes": cost})
 
 
 @pytest.fixture
