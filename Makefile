@@ -33,7 +33,7 @@ PINNED := import json, sys; report = json.load(sys.stdin)["install"]; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup reproduce-table1 test lint types check format constraints clean
+.PHONY: help setup reproduce-table1 leaderboard test lint types check format constraints clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z0-9-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,9 @@ reproduce-table1: $(READY) ## train and evaluate what Table 1 compares, then pri
 	@$(BIN)/tfew table 1 $(SELECTION)
 
 SELECTION = $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(DATA),--data $(DATA)) $(if $(STORE),--store $(STORE))
+
+leaderboard: $(READY) ## build results/leaderboard/index.html from finished runs
+	@$(BIN)/tfew leaderboard build
 
 test: $(READY) ## run the tests (ARGS="-k losses" for some of them, TEST_WORKERS=2 processes)
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
@@ -75,7 +78,7 @@ constraints: ## pin anew the newest versions that setup.cfg admits, in constrain
 	cp "$$folder/constraints.txt" constraints.txt && echo "constraints.txt: $$(grep -c == constraints.txt) versions"
 
 clean: ## remove .venv, caches and build outputs; results stay
-	rm -rf $(VENV) $(LOG) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache lightning_logs
+	rm -rf $(VENV) $(LOG) chromium.log build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache lightning_logs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The set-up. READY is written last, so that a half-made .venv is never taken for a finished one. UNFINISHED stands
