@@ -17,7 +17,20 @@ from typer.core import TyperGroup
 from tfew_pl import __version__
 from tfew_pl.errors import UserError
 
-COMMANDS = ("run", "grid", "table", "tasks", "methods", "params", "backbones", "split", "export", "doctor", "pocket")
+COMMANDS = (
+    "run",
+    "grid",
+    "table",
+    "figure",
+    "tasks",
+    "methods",
+    "params",
+    "backbones",
+    "split",
+    "export",
+    "doctor",
+    "pocket",
+)
 """In the order of the help; each is a module of `experiments.commands`."""
 
 PACKAGES = ("tfew_pl", "baselines", "experiments")
