@@ -66,7 +66,7 @@ def test_a_command_that_is_none_does_not_parse() -> None:
             list(contexts(typer.main.get_command(app), shlex.split(line)[1:], "tfew"))
 
 
-@pytest.mark.parametrize("line", [line for line in TFEW if line.split()[1] in ("tasks", "methods", "split")])
+@pytest.mark.parametrize("line", [line for line in TFEW if line.split()[1] in ("tasks", "methods", "split", "audit")])
 def test_cheap_commands_run(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(shlex.split(line)[1:])

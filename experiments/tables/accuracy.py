@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from experiments import published
-from experiments.pairing import Difference, paired_accuracies, paired_difference
+from experiments.comparison import Comparison, compare
 from experiments.tables.variants import Measured, Variant, measure
 from tfew_pl.tasks import get_task
 
-_BOOTSTRAP_SEED = 0
+_SEED = 0
+_RESAMPLES = 1000
+"""Tables 4 to 7 have a dozen comparisons each, and all tables are to be made in under a minute."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class Row:
     ours: Measured | None
     paper: Mapping[str, published.Accuracy]
     """By task; empty where the paper has no such row."""
-    difference: Difference | None
-    """Ours to our reference row; None for that row itself, and while runs are missing."""
+    comparison: Comparison | None
+    """Ours with our reference row; None for that row itself, and while runs are missing."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class AccuracyTable:
         return [self._values(row) for row in self.rows]
 
     def _values(self, row: Row) -> dict[str, Any]:
-        ours, difference = row.ours, row.difference
+        ours, difference = row.ours, row.comparison.difference if row.comparison else None
         accuracy = ours.accuracy if ours else None
         values = {
             "method": row.name,
@@ -125,18 +127,10 @@ class AccuracyTable:
         return found
 
 
-def _difference(variant: Variant, reference: Variant) -> Difference | None:
-    """Over all tasks, or None where a run is missing on either side or nothing pairs."""
-    if variant is reference or variant.missing or reference.missing:
+def _comparison(variant: Variant, reference: Variant | None) -> Comparison | None:
+    if reference is None or variant is reference or variant.missing or reference.missing:
         return None
-    pairs = []
-    for task in dict.fromkeys(spec.task for spec in reference.specs):
-        ours, theirs = ([r for r in side.records if r.spec.task == task] for side in (variant, reference))
-        pair = paired_accuracies(ours, theirs)
-        if pair is None:
-            return None
-        pairs.append(pair)
-    return paired_difference(pairs, np.random.default_rng(_BOOTSTRAP_SEED))
+    return compare(variant.records, reference.records, np.random.default_rng(_SEED), _RESAMPLES)
 
 
 def accuracy_table(layout: Layout, variants: Sequence[Variant]) -> AccuracyTable:
@@ -150,6 +144,5 @@ def accuracy_table(layout: Layout, variants: Sequence[Variant]) -> AccuracyTable
     rows = []
     for variant in variants:
         paper = printed.pop(layout.renamed.get(variant.name, variant.name), {})
-        difference = None if reference is None else _difference(variant, reference)
-        rows.append(Row(variant.name, measure(variant), paper, difference))
+        rows.append(Row(variant.name, measure(variant), paper, _comparison(variant, reference)))
     return AccuracyTable(layout, (*rows, *(Row(name, None, paper, None) for name, paper in printed.items())))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from experiments import published
-from experiments.pairing import LEVEL
+from experiments.bootstrap import LEVEL
 from experiments.quantities import count, percent
 from experiments.tables.accuracy import AccuracyTable, Row
 from experiments.tables.block import Block, Document
@@ -76,11 +76,11 @@ def _printed_count(parameters: float) -> str:
 
 
 def _difference(table: AccuracyTable, row: Row) -> list[str]:
-    if row.difference is None:
+    if row.comparison is None:
         waits = row.ours is not None and row.name != table.layout.reference
         return [MISSING if waits and any(ours.missing for _, ours in table.measured) else NONE, NONE]
-    found = row.difference
-    interval = f"{_signed(found.value)} [{_signed(found.low)}, {_signed(found.high)}]"
+    found, difference = row.comparison, row.comparison.difference
+    interval = f"{_signed(difference.value)} [{_signed(difference.low)}, {_signed(difference.high)}]"
     return [interval, f"{found.better} : {found.worse}"]
 
 
@@ -117,7 +117,7 @@ def _notes(table: AccuracyTable, command: str) -> Iterator[str]:
     if any(name == reference for name, _ in measured):
         yield (
             f"Difference: to {reference}, paired, on the same few-shot splits, templates and examples; "
-            f"{100 * LEVEL:.0f} % bootstrap interval over splits and templates."
+            f"{100 * LEVEL:.0f} % bootstrap interval over splits, templates and examples."
         )
     yield from samples(measured)
     yield from pocket(measured, table.layout.papers)

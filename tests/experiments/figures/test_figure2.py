@@ -23,7 +23,9 @@ RecordMaker = Callable[..., RunRecord]
 
 @cache
 def specs() -> dict[str, list[RunSpec]]:
-    return load_grid(find_grid("table4"), resolved=lambda spec: spec).variants()
+    """Those of Table 4 on two tasks."""
+    variants = load_grid(find_grid("table4"), resolved=lambda spec: spec).variants()
+    return {name: [spec for spec in asked if spec.task in ("copa", "cb")] for name, asked in variants.items()}
 
 
 def made(record: RecordMaker, *, without: tuple[str, ...] = (), extra: tuple[Variant, ...] = ()) -> AccuracyTable:
@@ -48,8 +50,9 @@ def test_points(record: RecordMaker) -> None:
     assert (ours[0].share, ours[0].accuracy) == (100, pytest.approx(50))
     assert (ours[1].share, ours[1].accuracy) == (95, pytest.approx(51))
     adapter = theirs[3]
-    printed = [accuracy.median for accuracy in published.accuracies(4)["Adapter"].values()]
-    assert (adapter.share, adapter.accuracy) == (pytest.approx(100 * 12.9e6 / 3e9), pytest.approx(sum(printed) / 11))
+    printed = published.accuracies(4)["Adapter"]
+    assert adapter.share == pytest.approx(100 * 12.9e6 / 3e9)
+    assert adapter.accuracy == pytest.approx((printed["copa"].median + printed["cb"].median) / 2)
     assert [row["accuracy"] for row in values(made(record))] == [p.accuracy for p in shown]
 
 
