@@ -14,7 +14,7 @@ Every key that there is:
         method: ia3               # fields that differ from the defaults
         without: [unlikelihood]   # ingredients taken out of the recipe
         sweep:                    # every combination is a run; the last key varies fastest
-          task: all               # or a list of names
+          task: all               # the held-out tasks; or raft, or a list of names
           seed: official          # or a list of seeds
           recipe.learning_rate: [3e-3, 1e-3]
     partners:                     # with `--backbone t0-3b`, pocket-lm becomes t5-lm-xl
@@ -35,7 +35,7 @@ from tfew_pl.hub import HubUnreachableError
 from tfew_pl.naming import look_up
 from tfew_pl.resolve import resolve
 from tfew_pl.spec import RunSpec
-from tfew_pl.tasks import TASKS
+from tfew_pl.tasks import RAFT_TASKS, TASKS
 from tfew_pl.tasks.splits import OFFICIAL_SEEDS
 
 DEFAULT_STORE = Path("results/runs")
@@ -43,7 +43,7 @@ DEFAULT_STORE = Path("results/runs")
 _SHIPPED = Path(__file__).parent / "grids"
 _KEYS = ("name", "description", "store", "keep_adaptations", "defaults", "variants", "partners")
 _WORDS: dict[str, dict[str, list[Any]]] = {
-    "task": {"all": list(TASKS)},
+    "task": {"all": list(TASKS), "raft": list(RAFT_TASKS)},
     "seed": {"official": list(OFFICIAL_SEEDS)},
 }
 
