@@ -20,8 +20,8 @@ from tfew_pl.errors import UserError
 
 COMMANDS = tuple(
     (
-        "run grid ablate store table compare tasks methods params backbones split fit predict merge raft "
-        "import export data pretrain audit cost leaderboard doctor pocket"
+        "run grid ablate store table figure compare tasks methods params backbones split fit predict "
+        "merge raft import export data pretrain audit cost leaderboard doctor pocket"
     ).split()
 )
 """In the order of the help; each is a module of `experiments.commands`, with `_` behind a word of Python's own."""
