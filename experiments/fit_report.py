@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from tfew_pl.backbones import Backbone
-from tfew_pl.encoding import INPUT_TOKENS, tokenize
+from tfew_pl.encoding import tokenize
 from tfew_pl.spec import RunSpec
 from tfew_pl.tasks.task import Row
 from tfew_pl.userdata.fitted import Fitted
@@ -46,7 +46,7 @@ def show_understood(
     for line in _shortened(questions[0]).splitlines():
         typer.echo(f"  | {line}")
     typer.echo(f"  answer: {task.answers[task.label(rows[0])]}")
-    _show_fit_of_words(questions, backbone)
+    _show_fit_of_words(questions, backbone, task.input_tokens)
     start = "pre-trained vectors" if spec.revisions.initial else "scratch"
     recipe = spec.recipe
     typer.echo(f"{spec.method} on {spec.backbone}, from {start}: {recipe.steps} steps of {recipe.batch_size} examples")
@@ -56,12 +56,12 @@ def _shortened(text: str, most: int = 1000) -> str:
     return text if len(text) <= most else f"{text[:most]} ..."
 
 
-def _show_fit_of_words(questions: Sequence[str], backbone: Backbone) -> None:
-    lengths = [len(tokenize(backbone.tokenizer, question, INPUT_TOKENS + 1)) for question in questions]
-    whole = [number for number, length in enumerate(lengths) if length <= INPUT_TOKENS]
+def _show_fit_of_words(questions: Sequence[str], backbone: Backbone, limit: int) -> None:
+    lengths = [len(tokenize(backbone.tokenizer, question, limit + 1)) for question in questions]
+    whole = [number for number, length in enumerate(lengths) if length <= limit]
     cut = len(questions) - len(whole)
     if cut:
-        typer.echo(f"{cut} of {len(questions)} questions are longer than {INPUT_TOKENS} tokens and are cut there")
+        typer.echo(f"{cut} of {len(questions)} questions are longer than {limit} tokens and are cut there")
     if whole:
         share = sum(lengths[i] - 1 for i in whole) / sum(len(questions[i].split()) for i in whole)  # without EOS
         if share >= STRANGE:
