@@ -59,7 +59,7 @@ def command(
         int | None, typer.Option(help="Threads on a CPU; all cores if left out.", min=1, rich_help_panel=_HOW)
     ] = None,
 ) -> None:
-    """Train on a table of your own, measure the accuracy on rows left out, and save what `tfew predict` needs.
+    """Train on a table of your own, measure on rows left out, save what `tfew predict` needs.
 
     A question is made of each row's text, and the backbone learns which label answers it.
 
