@@ -18,7 +18,9 @@ from typer.core import TyperGroup
 from tfew_pl import __version__
 from tfew_pl.errors import UserError
 
-COMMANDS = tuple("run grid table tasks methods params backbones split raft import export doctor pocket".split())
+COMMANDS = tuple(
+    "run grid table tasks methods params backbones split data raft pretrain import export doctor pocket".split()
+)
 """In the order of the help; each is a module of `experiments.commands`, with `_` behind a word of Python's own."""
 
 PACKAGES = ("tfew_pl", "baselines", "experiments")

@@ -38,6 +38,7 @@ def make_trainer(
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "deterministic": True,
-        "callbacks": [ReportProgress(progress)] if progress else [],
     }
-    return pl.Trainer(**{**settings, **(options or {})})
+    given = dict(options or {})
+    callbacks = [*([ReportProgress(progress)] if progress else []), *given.pop("callbacks", ())]
+    return pl.Trainer(**{**settings, **given, "callbacks": callbacks})

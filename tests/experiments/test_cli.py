@@ -33,7 +33,11 @@ def test_help_names_every_command_in_one_line_each(tfew: Tfew) -> None:
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_command_has_examples(tfew: Tfew, name: str) -> None:
-    groups = {"pocket": ("tokenizer", "span", "lm", "t0", "ia3"), "raft": ("run", "results", "submit", "validate")}
+    groups = {
+        "pocket": ("tokenizer", "span", "lm", "t0"),
+        "data": ("fetch",),
+        "raft": ("run", "results", "submit", "validate"),
+    }
     for sub in groups.get(name, ("",)):
         arguments = [word for word in (name, sub) if word]
         result = tfew(*arguments, "--help")
