@@ -16,7 +16,7 @@ app = typer.Typer(
 _COLUMNS = (
     Column("task", "task"),
     Column("dataset", "dataset"),
-    Column("revision", "commit", show=lambda commit: str(commit)[:7]),
+    Column("revision", "commit", show=lambda revision: revision if "/" in revision else revision[:7]),
     Column("train", "training", "right", "{:,}".format),
     Column("evaluation", "evaluation", "right", "{:,}".format),
     Column("note", "note"),
@@ -41,9 +41,9 @@ def fetch(
         tfew data fetch
         tfew data fetch rte cb --json
     """
-    from tfew_pl.tasks import TASKS, get_task
+    from tfew_pl.tasks import RAFT_TASKS, TASKS, get_task
 
-    chosen = [get_task(name) for name in tasks or TASKS]
+    chosen = [get_task(name) for name in tasks or (*TASKS, *RAFT_TASKS)]
     rows = [_fetched(task, by_hand_fails=bool(tasks)) for task in chosen]
     if json:
         show_json(rows)

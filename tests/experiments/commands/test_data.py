@@ -5,16 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tfew_pl.tasks import TASKS
+from tfew_pl.tasks import RAFT_TASKS, TASKS
 
 Tfew = Callable[..., Any]
 
 
 def test_every_dataset_is_counted_and_what_is_got_by_hand_is_said(tfew: Tfew, downloaded: Path) -> None:
     found = {row["task"]: row for row in json.loads(tfew("data", "fetch", "--json").out)}
-    assert list(found) == list(TASKS)
+    assert list(found) == [*TASKS, *RAFT_TASKS]
     for name, row in found.items():
-        if name == "story_cloze":
+        if name in RAFT_TASKS:
+            assert (row["train"], row["evaluation"], row["revision"]) == (50, 6, "refs/convert/parquet")
+        elif name == "story_cloze":
             assert row["train"] is None
             assert "--data-root" in row["note"]
         else:
