@@ -44,7 +44,7 @@ def command(
         str | None, typer.Option(help="Lightning's, such as cpu or gpu.", rich_help_panel=_HOW)
     ] = None,
     devices: Annotated[int | None, typer.Option(help="Number of devices; 1 if left out.", rich_help_panel=_HOW)] = None,
-    strategy: Annotated[str | None, typer.Option(help="ddp or fsdp.", rich_help_panel=_HOW)] = None,
+    strategy: Annotated[str | None, typer.Option(help="Lightning's, such as ddp.", rich_help_panel=_HOW)] = None,
     threads: Annotated[
         int, typer.Option(help="Threads of PyTorch; other roundings if changed.", min=1, rich_help_panel=_HOW)
     ] = 1,
