@@ -21,6 +21,8 @@ from tfew_pl.errors import UserError
 COMMANDS = (
     "run",
     "grid",
+    "ablate",
+    "store",
     "table",
     "figure",
     "compare",

@@ -11,6 +11,8 @@ from pathlib import Path
 
 FAILURES = "failures"
 """Folder of the store for the reasons why runs failed."""
+LOGS = "logs"
+"""Folder of the store for the logs of failed runs."""
 
 
 @dataclass(frozen=True)

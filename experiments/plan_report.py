@@ -52,8 +52,8 @@ def plan(grid: Grid, store: RunStore, gpu: GPU, utilization: float) -> list[Plan
     def state(digest: str) -> tuple[str, str]:
         if digest in finished:
             return "done", ""
-        if (owner := running.get(digest)) and (not owner.is_here or owner.lives_here()):
-            return "running", str(owner)
+        if digest in running:
+            return "running", str(running[digest])
         if digest in failed and (failure := failures.get(digest)):
             return "failed", failure.reason
         return "to do", ""

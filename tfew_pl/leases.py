@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
@@ -162,11 +163,17 @@ class Leases(AbstractContextManager["Leases"]):
 
 
 def holders(folder: Path) -> dict[str, Owner]:
-    """Who holds, or held when it died, each lease in a folder."""
+    """Who holds each lease in a folder, for a person: of an owner elsewhere this machine's clock says whether it lives.
+
+    Args:
+        folder: that of `Leases`; it need not be there.
+    """
     found: dict[str, Owner] = {}
     for path in sorted(folder.glob("[!.]*.*")):
         with suppress(OSError, ValueError, TypeError):
-            found[path.stem] = Owner(**json.loads(path.read_text(encoding="utf-8")))
+            owner = Owner(**json.loads(path.read_text(encoding="utf-8")))
+            if owner.lives_here() if owner.is_here else time.time() - path.stat().st_mtime < EXPIRY_SECONDS:
+                found[path.stem] = owner
     return found
 
 

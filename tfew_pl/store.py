@@ -156,11 +156,16 @@ class RunStore:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise _unreadable(folder, error) from error
 
-    def clean(self) -> None:
-        """Removes what writers that were killed left behind; what is younger than an hour may still be written."""
+    def abandoned(self) -> Iterator[Path]:
+        """What writers that were killed left behind; what is younger than an hour may still be written."""
         for path in self.folder.glob(f"{_UNFINISHED}*"):
             if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
+                yield path
+
+    def clean(self) -> None:
+        """Removes what writers that were killed left behind."""
+        for path in self.abandoned():
+            shutil.rmtree(path, ignore_errors=True)
 
     def records(self) -> Iterator[RunRecord]:
         """Every record, by digest."""

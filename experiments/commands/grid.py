@@ -120,12 +120,13 @@ def run_grid(
         UnwritableStoreError: the store takes no more records.
     """
     from experiments.display import choose_display
+    from experiments.failures import LOGS
     from experiments.groups import SLOTS, form_groups
     from experiments.job import RunAndSave
     from experiments.launchers.local import LocalWorkers
     from experiments.output import console
     from experiments.placement import placement
-    from experiments.runner import LOGS, do_runs, missing, prepare
+    from experiments.runner import do_runs, missing, prepare
     from experiments.signals import interrupted_by_termination
 
     out = console()

@@ -2,10 +2,11 @@ from pathlib import Path
 
 from experiments.commands import run as run_command
 from experiments.devices import thread_environment
+from experiments.failures import LOGS
 from experiments.grid import GridRun
 from experiments.job import RunAndSave
 from experiments.launchers.local import LocalWorkers
-from experiments.runner import LOGS, do_runs, prepare
+from experiments.runner import do_runs, prepare
 from tfew_pl.recipe import Recipe
 from tfew_pl.resolve import resolve
 from tfew_pl.spec import Evaluation, RunSpec

@@ -9,12 +9,12 @@ import pytest
 
 from experiments.devices import thread_environment
 from experiments.events import Event, Failed, Finished, FinishedElsewhere, Progressed, Repeated, Started
-from experiments.failures import Failure, Failures
+from experiments.failures import LOGS, Failure, Failures
 from experiments.grid import GridRun
 from experiments.groups import Group
 from experiments.launchers.launcher import LauncherError
 from experiments.launchers.local import LocalWorkers
-from experiments.runner import LOGS, Summary, do_runs, missing, prepare
+from experiments.runner import Summary, do_runs, missing, prepare
 from experiments.work_queue import WorkQueue
 from tfew_pl.leases import holders
 from tfew_pl.spec import RunSpec
