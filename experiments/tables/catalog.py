@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from experiments.tables import accuracy_document, table1_document
+from experiments.tables import accuracy_document, raft, table1_document
 from experiments.tables.accuracy import Layout, accuracy_table
 from experiments.tables.block import Document
 from experiments.tables.table1 import table1
@@ -66,6 +66,7 @@ TABLES = {
     definition.number: definition
     for definition in (
         Definition(1, "table1", table1, table1_document.document),
+        Definition(2, "table2", raft.raft_table, raft.table2),
         *(
             Definition(
                 layout.number,
@@ -75,6 +76,7 @@ TABLES = {
             )
             for layout in _LAYOUTS
         ),
+        Definition(11, "table2", raft.raft_table, raft.table11),
     )
 }
 """The tables that can be made, by their number in the paper."""

@@ -51,7 +51,7 @@ def test_mistakes_are_told_at_once() -> None:
 
 
 def test_the_shipped_grid_is_these_runs() -> None:
-    variants = load_grid(find_grid("raft")).variants()
+    variants = load_grid(find_grid("table2")).variants()
     assert variants["T-Few"] == raft_specs([], {})
     assert variants["T-Few (release)"] == raft_specs([], {"task_options.variant": "release"})
     assert variants["Zero-shot"] == raft_specs([], {"method": ZERO_SHOT})
