@@ -38,18 +38,26 @@ class RunAndSave:
     """Flags of Lightning's Trainer."""
     keep_adaptations: bool = True
     """Whether records keep what was trained."""
+    checkpoint_every: int = 100
+    """Steps after which a training's state is kept, to be taken up again by who does a killed run anew; 0 for never."""
 
     def __call__(self, specs: Sequence[RunSpec], progress: Progress) -> tuple[float, ...]:
         """Does them and returns the medians of their accuracies over templates."""
         import torch
 
+        from tfew_pl.checkpoint import CHECKPOINTS, Checkpoint
         from tfew_pl.record import median_accuracy
         from tfew_pl.run import run_group
         from tfew_pl.store import RunStore
 
         torch.set_num_threads(self.threads)
         store = RunStore(self.store)
-        records = run_group(specs, progress=progress, trainer=self.trainer)
+        checkpoint = None
+        if self.checkpoint_every and specs[0].trains:
+            checkpoint = Checkpoint(self.store / CHECKPOINTS, specs, self.checkpoint_every)
+        records = run_group(specs, progress=progress, trainer=self.trainer, checkpoint=checkpoint)
         for record in records:
             store.save(record if self.keep_adaptations else replace(record, adaptation=None))
+        if checkpoint is not None:
+            checkpoint.forget()
         return tuple(median_accuracy(record.accuracy) for record in records)

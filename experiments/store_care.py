@@ -58,7 +58,9 @@ def _adaptation(record: RunRecord, path: Path) -> Iterator[str]:
 
 
 def rubbish(store: RunStore) -> list[Path]:
-    """What a store no longer needs: all that is not a record, and of no run that is underway or has failed."""
+    """What a store no longer needs: all that is not a record, and of no run that is underway, failed or was killed."""
+    from tfew_pl.checkpoint import CHECKPOINTS, runs_of
+
     finished, underway = store.digests(), set(holders(store.folder / LEASES))
     needed = underway | (set(Failures(store.folder).digests()) - finished)
     found = list(store.abandoned())
@@ -66,6 +68,10 @@ def rubbish(store: RunStore) -> list[Path]:
         found += sorted((store.folder / LEASES).glob("*"))
     for folder in (LOGS, FAILURES):
         found += [path for path in sorted((store.folder / folder).glob("*")) if path.stem not in needed]
+    for path in sorted((store.folder / CHECKPOINTS).glob("*")):
+        runs = set(runs_of(path))
+        if runs <= finished and (not underway if not runs else not runs & underway):
+            found.append(path)
     return found
 
 

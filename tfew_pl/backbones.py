@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfew_pl import checkpoint
+from tfew_pl import weights
 from tfew_pl.errors import UserError
 from tfew_pl.hub import fetch
 from tfew_pl.quiet import quiet_transformers
@@ -127,7 +127,7 @@ def revision(name: str) -> str:
     if not alias.is_local:
         return _config_folder(name).name
     try:
-        return checkpoint.digest(Path(alias.source))
+        return weights.digest(Path(alias.source))
     except UserError as error:
         raise UserError(f"backbone {name}: {error}") from error
 
@@ -207,7 +207,7 @@ def load_backbone(name: str, precision: Precision = "fp32", device: str | None =
     loader: Any = loaders.get(sort.model_type, transformers.AutoModelForCausalLM)
     options: dict[str, Any] = {
         "dtype": torch.float32 if precision == "fp32" else torch.bfloat16,
-        "use_safetensors": checkpoint.weight_files(folder)[0].suffix == ".safetensors",
+        "use_safetensors": weights.weight_files(folder)[0].suffix == ".safetensors",
         "weights_only": True,
         "quantization_config": quantization_config(precision),
         "device_map": None if device == "cpu" else {"": device},
@@ -248,12 +248,12 @@ def _weights_folder(name: str) -> Path:
     folder = _config_folder(name)
     if not alias.is_local:
         commit = revision(name)
-        for pattern in checkpoint.PATTERNS:
+        for pattern in weights.PATTERNS:
             folder = fetch(alias.source, [*_SMALL_FILES, pattern], commit, what=f"backbone {name}")
             if any(folder.glob(pattern)):
                 break
     try:
-        checkpoint.weight_files(folder)
+        weights.weight_files(folder)
     except UserError as error:
         raise UserError(f"backbone {name}: cannot load it: {error}") from error
     return folder
@@ -275,6 +275,6 @@ def _note_digest(model: Any, folder: Path) -> None:
     """Notes a quantized backbone's identity from its files: an adaptation fits it in every precision."""
     from tfew_pl.adaptation_file import digest_of
 
-    read = checkpoint.tensor_reader(folder)
+    read = weights.tensor_reader(folder)
     names = sorted(name for name, _ in model.named_parameters())
     model.unquantized_digest = digest_of((name, read(name)) for name in names)

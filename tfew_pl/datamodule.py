@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import pytorch_lightning as pl
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from tfew_pl.encoding import Encoded, PromptEncoder, collate, in_slot
 from tfew_pl.errors import UserError
@@ -144,10 +144,14 @@ class TFewDataModule(pl.LightningDataModule):
         trainings: of every slot; none for a run that does not train.
         examples: what is evaluated, each example in its slot.
         batch_size: examples a training step and slot.
+        done: training steps that were done before.
     """
 
-    def __init__(self, trainings: Sequence[TrainingDraws], examples: Sequence[Encoded], batch_size: int = 1) -> None:
+    def __init__(
+        self, trainings: Sequence[TrainingDraws], examples: Sequence[Encoded], batch_size: int = 1, done: int = 0
+    ) -> None:
         super().__init__()
+        self._done = done
         self._trainings = trainings
         self._examples = examples
         self._batch_size = batch_size
@@ -161,7 +165,11 @@ class TFewDataModule(pl.LightningDataModule):
                 f"a batch of {self._batch_size} cannot be divided into {parts} equal parts (devices x accumulated "
                 f"micro-batches): change --devices, --accumulate or recipe.batch_size"
             )
-        return DataLoader(SlotDraws(self._trainings), batch_size=self._batch_size // parts, collate_fn=collate_slots)
+        draws = SlotDraws(self._trainings)
+        # After the last step there is a batch left that nobody asks for: without one, Lightning starts no training.
+        first = min(self._done * self._batch_size, len(draws) - self._batch_size)
+        left = Subset(draws, range(first, len(draws))) if first else draws
+        return DataLoader(left, batch_size=self._batch_size // parts, collate_fn=collate_slots)
 
     def val_dataloader(self) -> DataLoader[ChoiceBatch]:
         """Whole batches of every example and template."""

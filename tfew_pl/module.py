@@ -157,9 +157,16 @@ class TFewModule(pl.LightningModule):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the backbone out of the checkpoint."""
-        state = checkpoint["state_dict"]
+        """Keeps the backbone out of the checkpoint, and the losses noted so far in it."""
+        state = checkpoint.get("state_dict", {})
         checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith("backbone.")}
+        checkpoint["losses"] = {"history": list(self._history), "sums": dict(self._sums), "batches": self._batches}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Goes on noting losses where the checkpoint was."""
+        losses = checkpoint.get("losses", {"history": [], "sums": {}, "batches": 0})
+        self._history = [(step, means) for step, means in losses["history"]]
+        self._sums, self._batches = losses["sums"], losses["batches"]
 
 
 def loss_function(backbone: T5ForConditionalGeneration, recipe: Recipe) -> Callable[[ChoiceBatch], Tensor]:

@@ -12,6 +12,7 @@ from tfew_pl import environment, metrics
 from tfew_pl.accounting import count_flops, run_costs
 from tfew_pl.adaptation_file import backbone_digest, load_into, to_bytes
 from tfew_pl.backbones import Backbone, load_backbone
+from tfew_pl.checkpoint import Checkpoint
 from tfew_pl.datamodule import TFewDataModule
 from tfew_pl.encoding import collate, in_slot
 from tfew_pl.grouping import group_key
@@ -28,7 +29,13 @@ from tfew_pl.spec import RunSpec
 from tfew_pl.trainer import make_trainer
 
 
-def run(spec: RunSpec, *, progress: Progress | None = None, trainer: Mapping[str, Any] | None = None) -> RunRecord:
+def run(
+    spec: RunSpec,
+    *,
+    progress: Progress | None = None,
+    trainer: Mapping[str, Any] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> RunRecord:
     """Runs what a spec describes.
 
     Args:
@@ -36,16 +43,21 @@ def run(spec: RunSpec, *, progress: Progress | None = None, trainer: Mapping[str
         progress: told how far the run has come.
         trainer: flags of Lightning's Trainer, such as `accelerator`, `devices`, `strategy`,
             `accumulate_grad_batches`.
+        checkpoint: where the training is kept, and taken up again if it is there.
 
     Raises:
         UserError: the spec cannot be run.
         RuntimeError: a loss is not a number.
     """
-    return run_group([spec], progress=progress, trainer=trainer)[0]
+    return run_group([spec], progress=progress, trainer=trainer, checkpoint=checkpoint)[0]
 
 
 def run_group(
-    specs: Sequence[RunSpec], *, progress: Progress | None = None, trainer: Mapping[str, Any] | None = None
+    specs: Sequence[RunSpec],
+    *,
+    progress: Progress | None = None,
+    trainer: Mapping[str, Any] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[RunRecord]:
     """Runs several specs as slots of one model, each with the updates that it would get alone.
 
@@ -56,6 +68,7 @@ def run_group(
         specs: runs of one `group_key`; with a single one it is `run`.
         progress: told how far all of them have come.
         trainer: flags of Lightning's Trainer, as for `run`.
+        checkpoint: as for `run`, of all of them.
 
     Returns:
         A record for each spec, in their order.
@@ -80,10 +93,12 @@ def run_group(
         with _attached(runs, backbone) as (adaptation, flops):
             examples = [in_slot(example, slot) for slot, run in enumerate(runs) for example in run.examples]
             draws = [run.draws for run in runs if run.draws is not None]
-            data = TFewDataModule(draws, examples, spec.recipe.batch_size)
+            data = TFewDataModule(draws, examples, spec.recipe.batch_size, checkpoint.step if checkpoint else 0)
             module = TFewModule(backbone.model, adaptation, spec.recipe, max(len(e.choices) for e in examples))
             torch.manual_seed(spec.seed)
-            start = time.perf_counter()
+            start = time.perf_counter() - (checkpoint.seconds if checkpoint else 0.0)
+            if checkpoint is not None:
+                lightning.callbacks.append(checkpoint)  # type: ignore[attr-defined]  # set where mypy does not look
             if adaptation is not None:
                 lightning.fit(module, datamodule=data)
             trained_at = time.perf_counter()
