@@ -39,7 +39,7 @@ class TFewClassifier(ClassifierMixin, BaseEstimator):
         options: of the method.
         template: Jinja for the question, in which the text is `{{ text }}`; None for one that lists the labels.
         answers: words that say what a label means, by the label as text, where its own name does not.
-        steps: of training; None for the recipe's 1,000, or 200 on a pocket backbone.
+        steps: of training; None for the recipe's 1,000, or 100 on a pocket backbone.
         precision: of the backbone's weights, fp32 or bf16.
         random_state: of orders and initialization.
 

@@ -51,7 +51,7 @@ def command(
     ] = 4,
     steps: Annotated[
         int | None,
-        typer.Option(help="Training steps; the recipe's 1,000, but 200 on a pocket backbone.", rich_help_panel=_HOW),
+        typer.Option(help="Training steps; the recipe's 1,000, but 100 on a pocket backbone.", rich_help_panel=_HOW),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of folds, orders and initialization.", rich_help_panel=_HOW)] = 42,
     precision: Annotated[str, typer.Option(help="fp32 or bf16.", rich_help_panel=_HOW)] = "fp32",
