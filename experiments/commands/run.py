@@ -197,5 +197,5 @@ def _run(spec: "RunSpec", store: Path, flags: dict[str, Any], threads: int | Non
         with show_progress(spec.label()) as progress:
             RunAndSave(store, threads, flags)((spec,), progress)
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the former into the latter
-        typer.echo("interrupted: nothing was saved", err=True)
+        typer.echo("interrupted: there is no record yet; the same command goes on", err=True)
         raise typer.Exit(130) from None
