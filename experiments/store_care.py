@@ -9,19 +9,20 @@ from experiments.failures import FAILURES, LOGS, Failures
 from tfew_pl.errors import UserError
 from tfew_pl.leases import holders
 from tfew_pl.record import RunRecord
-from tfew_pl.store import ADAPTATION, LEASES, RunStore, file_digest
+from tfew_pl.store import ADAPTATION, LEASES, RunStore, content_digest
 
 
 def problems(store: RunStore, digest: str) -> Iterator[str]:
     """What is wrong with a record, one line each: it is read whole, and what it says is computed anew."""
-    folder = store.folder / digest
     try:
-        files = store.read(digest).get("files", {})
-        missing = [name for name in files if not (folder / name).is_file()]
+        known = store.read(digest).get("files", {})
+        contents = {name: store.file(digest, name) for name in known}
+        missing = [name for name, content in contents.items() if content is None]
         if missing:
             yield from (f"{name} is missing" for name in missing)
             return
-        yield from (f"{name} has changed since" for name, known in files.items() if file_digest(folder / name) != known)
+        changed = (name for name, content in contents.items() if content and content_digest(content) != known[name])
+        yield from (f"{name} has changed since" for name in changed)
         record = store.load(digest)
     except UserError as error:
         yield str(error)
@@ -29,7 +30,7 @@ def problems(store: RunStore, digest: str) -> Iterator[str]:
     if record.spec.digest != digest:
         yield f"it is the record of {record.spec.digest}: {record.spec.label()}"
     yield from _contradictions(record)
-    yield from _adaptation(record, folder / ADAPTATION)
+    yield from _adaptation(record)
 
 
 def _contradictions(record: RunRecord) -> Iterator[str]:
@@ -45,7 +46,7 @@ def _contradictions(record: RunRecord) -> Iterator[str]:
         yield "a loss is not a number"
 
 
-def _adaptation(record: RunRecord, path: Path) -> Iterator[str]:
+def _adaptation(record: RunRecord) -> Iterator[str]:
     if record.adaptation is None:
         return
     from safetensors import SafetensorError
@@ -54,7 +55,7 @@ def _adaptation(record: RunRecord, path: Path) -> Iterator[str]:
     try:
         load(record.adaptation)
     except SafetensorError as error:
-        yield f"{path.name} cannot be read ({error})"
+        yield f"{ADAPTATION} cannot be read ({error})"
 
 
 def rubbish(store: RunStore) -> list[Path]:

@@ -197,3 +197,28 @@ def export(
     content = table(records)
     write(content, out)
     typer.echo(f"{len(content)} rows of {len(records.digests())} records: {out}")
+
+
+@app.command()
+def pack(
+    grids: Annotated[list[str], typer.Argument(help="Grid files, or names of shipped ones: table4.")],
+    store: Annotated[Path | None, typer.Option("--store", help="Folder of the records; the grid's own.")] = None,
+) -> None:
+    """Move the finished runs of a grid into one compact file of the store, which is read like their folders.
+
+    It is what goes into version control: some 1 kB a run, and its adaptation if the grid keeps it. Runs that are
+    in another grid's file already stay there.
+
+    Examples:
+        tfew store pack table4
+        tfew store pack table1 table9 --store /shared/results
+    """
+    from experiments.grid import find_grid, load_grid
+    from experiments.quantities import size
+    from tfew_pl.store import RunStore
+
+    for name in grids:
+        grid = load_grid(find_grid(name))
+        records = RunStore(store or grid.store)
+        path = records.pack(grid.name, {run.spec.digest for run in grid.runs})
+        typer.echo(f"{grid.name}: {'nothing to pack' if path is None else f'{path}, {size(path.stat().st_size)}'}")

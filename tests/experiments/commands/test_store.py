@@ -169,3 +169,19 @@ def test_errors_are_one_line(tfew: Tfew, store: RunStore, tmp_path: Path) -> Non
         assert result.code == 2
         assert result.err.startswith(said)
         assert len(result.err.splitlines()) == 1
+
+
+def test_packed_records_are_listed_and_verified_like_others(tfew: Tfew, store: RunStore) -> None:
+    store.pack("table4", [TRAINED.digest])
+    result = tfew("store", "verify", *flag(store))
+    assert (result.code, result.out) == (0, f"2 of 2 records are as they were written: {store.folder}\n")
+    assert TRAINED.digest in tfew("store", "ls", *flag(store)).out
+
+
+def test_pack(tfew: Tfew, store: RunStore, tmp_path: Path) -> None:
+    grid = tmp_path / "mine.yaml"
+    grid.write_text("name: mine\ndescription: A grid.\nvariants:\n  - {name: A, task: cb, method: zero-shot}\n")
+    result = tfew("store", "pack", str(grid), *flag(store))
+    assert (result.code, result.out) == (0, "mine: nothing to pack\n"), "the store's run has no revisions"
+    missing = tfew("store", "pack", "no-such-grid", *flag(store))
+    assert missing.code == 2
