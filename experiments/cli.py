@@ -5,6 +5,7 @@ anything heavy before it runs.
 """
 
 import importlib
+import keyword
 import logging
 import os
 import sys
@@ -17,18 +18,19 @@ from typer.core import TyperGroup
 from tfew_pl import __version__
 from tfew_pl.errors import UserError
 
-COMMANDS = (
-    *("run", "grid", "table", "fit", "predict", "merge"),
-    *("tasks", "methods", "params", "backbones", "split", "export", "doctor", "pocket"),
+COMMANDS = tuple(
+    "run grid table fit predict merge tasks methods params backbones split data raft pretrain import export doctor "
+    "pocket".split()
 )
-"""In the order of the help; each is a module of `experiments.commands`."""
+"""In the order of the help; each is a module of `experiments.commands`, with `_` behind a word of Python's own."""
 
 PACKAGES = ("tfew_pl", "baselines", "experiments")
 """Whose log is shown."""
 
 
 def _load_module(name: str) -> Any:
-    return importlib.import_module(f"experiments.commands.{name}")
+    module = f"{name}_" if keyword.iskeyword(name) else name
+    return importlib.import_module(f"experiments.commands.{module}")
 
 
 def _load(name: str) -> Any:

@@ -9,12 +9,9 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from tfew_pl.errors import UserError
-from tfew_pl.prompts import Template
+from tfew_pl.prompts import PromptTemplate
 from tfew_pl.ranking import ChoiceBatch
-from tfew_pl.tasks.task import Row, Task
-
-INPUT_TOKENS = 256
-"""Longest input, EOS included (release)."""
+from tfew_pl.tasks.task import INPUT_TOKENS, UNLABELED, Row, Task
 
 
 @dataclass(frozen=True)
@@ -53,20 +50,20 @@ class PromptEncoder:
         task: whose label and name are used.
         templates: what an example can be rendered with.
         tokenizer: of the backbone; it appends EOS.
-        input_tokens: inputs are cut to this length, EOS kept.
+        input_tokens: inputs are cut to this length, EOS kept; the task's own limit if left out.
     """
 
     def __init__(
         self,
         task: Task,
-        templates: Sequence[Template],
+        templates: Sequence[PromptTemplate],
         tokenizer: PreTrainedTokenizerBase,
-        input_tokens: int = INPUT_TOKENS,
+        input_tokens: int | None = None,
     ) -> None:
         self.task = task
         self.templates = list(templates)
         self._tokenizer = tokenizer
-        self._input_tokens = input_tokens
+        self._input_tokens = input_tokens or task.input_tokens
         self._ids: dict[str, tuple[int, ...]] = {}
         self._encoded: dict[tuple[int, int], Encoded] = {}
 
@@ -107,7 +104,7 @@ class PromptEncoder:
             missing = "target" if prompt is None else "answer choices"
             raise UserError(f"{where}: the template has no {missing}")
         gold = self.task.label(row)
-        if not 0 <= gold < len(prompt.choices):
+        if not 0 <= gold < len(prompt.choices) and (gold != UNLABELED or self.task.labeled):
             raise UserError(f"{where}: label {gold}, but there are {len(prompt.choices)} answer choices")
         choices = tuple(map(self._choice, prompt.choices))
         return [

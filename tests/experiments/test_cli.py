@@ -33,8 +33,12 @@ def test_help_names_every_command_in_one_line_each(tfew: Tfew) -> None:
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_command_has_examples(tfew: Tfew, name: str) -> None:
-    names = ("tokenizer", "span", "lm", "t0", "ia3") if name == "pocket" else ("",)
-    for sub in names:
+    groups = {
+        "pocket": ("tokenizer", "span", "lm", "t0"),
+        "data": ("fetch",),
+        "raft": ("run", "results", "submit", "validate"),
+    }
+    for sub in groups.get(name, ("",)):
         arguments = [word for word in (name, sub) if word]
         result = tfew(*arguments, "--help")
         assert result.code == 0

@@ -22,6 +22,9 @@ CHANGES: list[dict[str, Any]] = [
     {"evaluation": Evaluation(templates=2)},
     {"precision": "bf16"},
     {"revisions": Revisions(backbone="a")},
+    {"task_options": {"variant": "release"}},
+    {"evaluation": Evaluation(fold=0)},
+    {"evaluation": Evaluation(fold=4)},
     {"revisions": Revisions(data="a")},
     {"revisions": Revisions(initial="a")},
 ]
@@ -68,6 +71,16 @@ def test_what_untrained_runs_still_depend_on(method: str, change: dict[str, Any]
     assert RunSpec(**{"task": "rte", "method": method, **change}).digest != RunSpec("rte", method=method).digest
 
 
+def test_what_is_left_out_depends_on_the_split() -> None:
+    """A run without training looks at no few-shot example, unless it is measured on some of them."""
+    specs = [
+        RunSpec("rte", method="zero-shot", evaluation=Evaluation(fold=1), **change)
+        for change in ({}, {"seed": 1}, {"shots": 20})
+    ]
+    assert len({spec.digest for spec in specs}) == 3
+    assert "seed 42, part 2 of 5 left out" in specs[0].label()
+
+
 def test_order_of_options_does_not_matter() -> None:
     first, second = ({"a": 1, "b": 2}, {"b": 2, "a": 1})
     assert RunSpec("rte", options=first).digest == RunSpec("rte", options=second).digest
@@ -95,7 +108,7 @@ def test_round_trip_through_json(change: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("precision", ["fp16", "float16"])
 def test_float16_is_refused_with_the_reason(precision: Any) -> None:
-    with pytest.raises(UserError, match=r"fp32 or bf16, not .*16: T5's activations overflow it"):
+    with pytest.raises(UserError, match=r"fp32 or bf16, .*not .*16: T5's activations overflow it"):
         RunSpec("rte", precision=precision)
 
 
@@ -106,6 +119,8 @@ def test_float16_is_refused_with_the_reason(precision: Any) -> None:
         lambda: RunSpec("rte", shots=0),
         lambda: Evaluation(examples=0),
         lambda: Evaluation(templates=-1),
+        lambda: Evaluation(fold=-1),
+        lambda: Evaluation(fold=5),
     ],
 )
 def test_impossible_values(make: Any) -> None:
