@@ -54,7 +54,9 @@ def command(
         typer.Option(help="Training steps; the recipe's 1,000, but 100 on a pocket backbone.", rich_help_panel=_HOW),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of folds, orders and initialization.", rich_help_panel=_HOW)] = 42,
-    precision: Annotated[str, typer.Option(help="fp32 or bf16.", rich_help_panel=_HOW)] = "fp32",
+    precision: Annotated[
+        str, typer.Option(help="fp32 or bf16; int8 or nf4 with bitsandbytes.", rich_help_panel=_HOW)
+    ] = "fp32",
     threads: Annotated[
         int | None, typer.Option(help="Threads on a CPU; all cores if left out.", min=1, rich_help_panel=_HOW)
     ] = None,

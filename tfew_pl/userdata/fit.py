@@ -20,6 +20,7 @@ from tfew_pl.method import Adaptation
 from tfew_pl.module import TFewModule, loss_function
 from tfew_pl.naming import look_up
 from tfew_pl.progress import Progress
+from tfew_pl.quantization import require_library
 from tfew_pl.quiet import quiet_lightning
 from tfew_pl.recipe import Recipe
 from tfew_pl.registry import get_method, method_class, registered_methods
@@ -70,7 +71,7 @@ def fit_spec(
         options: of the method.
         seed: of folds, orders and initialization.
         steps: None for the recipe's number, or `POCKET_STEPS` on a backbone that ships with the package.
-        precision: of the backbone's weights.
+        precision: of the backbone's weights: fp32, bf16, int8 or nf4.
 
     Raises:
         UserError: the backbone or the method is unknown, or a value does not fit.
@@ -78,6 +79,9 @@ def fit_spec(
     look_up("method", method, registered_methods())
     get_method(method, options)
     alias = backbones.resolve(backbone)
+    kind = backbones.kind(backbone)
+    if not kind.encoder_decoder:
+        raise UserError(f"backbone {backbone}: a causal {kind.model_type}; a fit needs one of the T5 family")
     recipe = dataclasses.replace(Recipe(), **method_class(method).recipe)
     if steps is not None or (backbone in backbones.ALIASES and alias.is_local):
         recipe = dataclasses.replace(recipe, steps=POCKET_STEPS if steps is None else steps)
@@ -85,6 +89,7 @@ def fit_spec(
         name, backbone, method, seed, recipe, dict(options or {}), data=DATA, precision=precision,
         revisions=Revisions(backbone=backbones.revision(backbone)),
     )  # fmt: skip
+    require_library(precision)
     try:
         path = initial_adaptation(spec)
     except UserError:

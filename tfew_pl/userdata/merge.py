@@ -1,10 +1,13 @@
 """A fitted task's adaptation folded into its backbone: a plain transformers model."""
 
+import copy
+import dataclasses
 from pathlib import Path
 
 from tfew_pl.atomic import new_folder
 from tfew_pl.backbones import load_backbone
 from tfew_pl.errors import UserError
+from tfew_pl.quantization import QUANTIZED
 from tfew_pl.quiet import quiet_transformers
 from tfew_pl.registry import method_class, registered_methods
 from tfew_pl.userdata.fitted import DESCRIPTION, Fitted
@@ -25,6 +28,9 @@ def check_mergeable(method: str) -> None:
 def merge(fitted: Fitted, out: Path, backbone: str | None = None) -> None:
     """Writes the merged model and its tokenizer, as `from_pretrained` reads them, and the task's description.
 
+    Weights that were quantized for the training are merged in bf16. Memory: twice that of the backbone, which others
+    may be using.
+
     Args:
         fitted: the task.
         out: the folder to make.
@@ -36,9 +42,9 @@ def merge(fitted: Fitted, out: Path, backbone: str | None = None) -> None:
     check_mergeable(fitted.spec.method)
     together = {fitted.task.name: fitted}
     name = check_together(together, backbone)
-    load_backbone.cache_clear()  # the merged model is nobody else's backbone
-    loaded = load_backbone(name, fitted.spec.precision)
-    load_backbone.cache_clear()
+    precision = fitted.spec.precision
+    loaded = load_backbone(name, "bf16" if precision in QUANTIZED else precision)
+    loaded = dataclasses.replace(loaded, model=copy.deepcopy(loaded.model))
     attach(together, loaded).merge()
     with new_folder(out) as folder, quiet_transformers():
         try:

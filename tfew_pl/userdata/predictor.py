@@ -16,6 +16,7 @@ from tfew_pl.encoding import Encoded, PromptEncoder, collate
 from tfew_pl.errors import UserError
 from tfew_pl.method import Adaptation
 from tfew_pl.module import TFewModule, loss_function
+from tfew_pl.quantization import require_library
 from tfew_pl.registry import get_method
 from tfew_pl.setting import Setting
 from tfew_pl.tasks.task import Row
@@ -51,6 +52,7 @@ def check_together(fitted: Mapping[str, Fitted], backbone: str | None = None) ->
             f"method {one.spec.method} changes weights, which a batch shares: predict with one folder at a time"
         )
     chosen = backbone or one.spec.backbone
+    require_library(one.spec.precision)
     try:
         found = backbones.revision(chosen)
     except UserError as error:
@@ -76,7 +78,7 @@ class Predictor:
         self._backbone = backbone
         self._fitted = fitted
         spec = fitted[0].spec
-        self._bf16 = spec.precision == "bf16"
+        self._bf16 = spec.precision != "fp32"
         self._normalized = spec.recipe.length_normalized_ranking
         self._module = TFewModule(backbone.model, adaptation, spec.recipe, max(one.task.choices for one in fitted))
         self._module.to("cuda" if torch.cuda.is_available() else "cpu")
