@@ -19,7 +19,6 @@ from tfew_pl import __version__
 from tfew_pl.errors import UserError
 
 COMMANDS = tuple(
-COMMANDS = tuple(
     (
         "run grid ablate store table figure compare tasks methods params backbones split fit predict "
         "merge raft import export data pretrain audit cost leaderboard doctor pocket"
