@@ -9,7 +9,7 @@ import typer
 from tfew_pl.backbones import Backbone
 from tfew_pl.encoding import tokenize
 from tfew_pl.spec import RunSpec
-from tfew_pl.tasks.task import INPUT_TOKENS, Row
+from tfew_pl.tasks.task import Row
 from tfew_pl.userdata.fitted import Fitted
 from tfew_pl.userdata.task import TextTask
 
