@@ -33,16 +33,21 @@ def backbone_digest(backbone: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def to_bytes(adaptation: Adaptation, method: str, backbone: str) -> bytes:
+def to_bytes(adaptation: Adaptation, method: str, backbone: str, slot: int | None = None) -> bytes:
     """The adaptation as the content of a safetensors file.
 
     Args:
         adaptation: what was trained.
         method: name of the method.
         backbone: the backbone's digest.
+        slot: the only one to write; None for all of them.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in adaptation.stored().items()}
-    header = {"format": FORMAT, "method": method, "backbone": backbone, "slots": adaptation.slots}
+    stored = adaptation.stored()
+    if slot is not None and adaptation.slots > 1:
+        stored = {name: tensor[slot : slot + 1] for name, tensor in stored.items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in stored.items()}
+    slots = adaptation.slots if slot is None else 1
+    header = {"format": FORMAT, "method": method, "backbone": backbone, "slots": slots}
     return save(tensors, {"tfew_pl": json.dumps(header, sort_keys=True)})
 
 

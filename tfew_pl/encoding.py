@@ -1,5 +1,6 @@
 """From a task's example and a template to token ids, and from those to a padded batch."""
 
+import dataclasses
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ class Encoded:
     def tokens(self) -> int:
         """Tokens of the input and of all choices."""
         return len(self.input_ids) + sum(map(len, self.choices))
+
+
+def in_slot(example: Encoded, slot: int) -> Encoded:
+    """The example for another slot."""
+    return example if example.slot == slot else dataclasses.replace(example, slot=slot)
 
 
 def tokenize(tokenizer: PreTrainedTokenizerBase, text: str, longest: int = INPUT_TOKENS) -> tuple[int, ...]:

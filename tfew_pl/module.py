@@ -1,5 +1,6 @@
 """The LightningModule: T-Few's losses, rank classification, optimizer and schedule."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -44,7 +45,7 @@ class TFewModule(pl.LightningModule):
         self.recipe = recipe
         self.predictions = RankedChoices(choices)
         self.strict_loading = False
-        self.history: list[dict[str, float]] = []
+        self._history: list[tuple[int, dict[str, list[float]]]] = []
         self._sums: dict[str, Tensor] = {}
         self._batches = 0
 
@@ -83,7 +84,7 @@ class TFewModule(pl.LightningModule):
 
     def _remember(self, parts: dict[str, Tensor]) -> None:
         for name, value in parts.items():
-            value = value.detach().mean()
+            value = value.detach()  # (slots,)
             self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._batches += 1
 
@@ -91,22 +92,27 @@ class TFewModule(pl.LightningModule):
         """Notes the mean losses fifty times a training."""
         step = self.global_step
         every = max(1, self.recipe.steps // 50)
-        noted = self.history[-1]["step"] if self.history else 0
+        noted = self._history[-1][0] if self._history else 0
         if step == noted or (step % every and step != self.recipe.steps):  # the same step: still accumulating
             return
         reduce = self.trainer.strategy.reduce  # over devices
-        means = {name: float(reduce(total / self._batches)) for name, total in self._sums.items()}
-        self.history.append({"step": step, **means})
+        means = {name: reduce(total / self._batches).tolist() for name, total in self._sums.items()}
+        self._history.append((step, means))
         self._sums, self._batches = {}, 0
 
-    def loss_table(self) -> pd.DataFrame:
-        """The noted losses: `step` and the mean of each loss since the row before."""
-        return pd.DataFrame(self.history, columns=["step", *LOSSES]).astype({"step": "int64"})
+    def loss_table(self, slot: int = 0) -> pd.DataFrame:
+        """The noted losses of a slot: `step` and the mean of each loss since the row before."""
+        rows = [{"step": step, **{name: of[slot] for name, of in means.items()}} for step, means in self._history]
+        return pd.DataFrame(rows, columns=["step", *LOSSES]).astype({"step": "int64"})
+
+    def losses_are_finite(self, slot: int = 0) -> bool:
+        """Whether no noted loss of a slot is infinite or not a number."""
+        return all(math.isfinite(of[slot]) for _, means in self._history for of in means.values())
 
     def _rank(self, batch: ChoiceBatch) -> Tensor:
         """(batch, choices), the choices' scores; validation, test and prediction are this one step."""
         scores = self.score(batch).total(batch.choice_mask, self.recipe.length_normalized_ranking)
-        self.predictions.update(batch.key, batch.gold, scores)
+        self.predictions.update(batch.key, batch.gold, scores, batch.slot)
         return scores
 
     def validation_step(self, batch: ChoiceBatch, batch_index: int) -> None:
