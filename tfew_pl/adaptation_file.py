@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,23 @@ _SAMPLES = 256
 
 
 def backbone_digest(backbone: nn.Module) -> str:
-    """Identity of a backbone's weights, whatever precision they were loaded in.
+    """Identity of a backbone's weights, whatever precision they were loaded in, quantized included.
 
     It hashes every parameter's name, shape, and up to 256 evenly spaced values in bfloat16, so that it takes
     milliseconds a gigabyte.
     """
+    noted = getattr(backbone, "unquantized_digest", None)
+    return noted if isinstance(noted, str) else digest_of(sorted(backbone.named_parameters()))
+
+
+def digest_of(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    """`backbone_digest` of parameters with their names, in the order of these."""
     digest = hashlib.sha256()
-    for name, parameter in sorted(backbone.named_parameters()):
-        values = parameter.detach().flatten()
+    for name, tensor in tensors:
+        values = tensor.detach().flatten()
         stride = max(1, len(values) // _SAMPLES)
         sample = values[::stride][:_SAMPLES].to("cpu", torch.bfloat16).contiguous()
-        digest.update(f"{name} {tuple(parameter.shape)}".encode())
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(sample.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tfew_pl.errors import UserError
+from tfew_pl.quantization import is_quantized
 from tfew_pl.setting import Setting
 
 
@@ -141,6 +142,10 @@ class Adaptation(nn.Module):
         )
 
 
+def _refuse_merge() -> None:
+    raise UserError("quantized weights cannot be merged into: load the backbone as bf16 or fp32")
+
+
 class Method(ABC):
     """A way to adapt a backbone. A subclass declares what is below and `build`, and is an entry point.
 
@@ -186,7 +191,7 @@ class Method(ABC):
             setting: the run; few methods need it.
 
         Raises:
-            UserError: the method cannot hold so many slots, or needs a setting.
+            UserError: the method cannot hold so many slots, needs a setting, or does not fit the backbone.
         """
         if slots < 1 or (slots > 1 and not self.slotted):
             why = " (it changes weights, which a batch shares)" if slots > 1 else ""
@@ -196,6 +201,9 @@ class Method(ABC):
             raise UserError(
                 f"method {self.name} needs the run's training examples or tokenizer: attach it with a setting"
             )
+        quantized = is_quantized(backbone)
+        if quantized and not self.slotted:
+            raise UserError(f"method {self.name} changes weights, and these are quantized: load them as bf16 or fp32")
         trainable = [p for p in backbone.parameters() if p.requires_grad]
 
         def unfreeze() -> None:
@@ -209,6 +217,8 @@ class Method(ABC):
             unfreeze()
             raise
         adaptation._undo.insert(0, unfreeze)
+        if quantized:
+            adaptation.merge = _refuse_merge  # type: ignore[method-assign]
         return adaptation
 
     @abstractmethod

@@ -12,8 +12,13 @@ from tfew_pl.recipe import Recipe
 
 ZERO_SHOT = "zero-shot"
 IN_CONTEXT = "in-context"
-Precision = Literal["fp32", "bf16"]
-"""Of the backbone's weights. T5's activations overflow float16, so there is no such choice."""
+POCKET = "pocket"
+"""The generated data that ships with the package."""
+HUB = "hub"
+"""The real datasets, from the hub."""
+Precision = Literal["fp32", "bf16", "int8", "nf4"]
+"""Of the backbone's weights; int8 and nf4 are quantized, and computed with in bf16. T5's activations overflow float16,
+so there is no such choice."""
 Scalar = str | int | float | bool
 
 
@@ -65,17 +70,20 @@ class RunSpec:
     options: Mapping[str, Scalar] = field(default_factory=dict)
     """Fields of the method's configuration that differ from its defaults."""
     in_context: InContext = InContext()
-    data: str = "pocket"
+    data: str = POCKET
+    """`pocket`, `hub`, or a folder that is looked in before the hub."""
     shots: int | None = None
     """Few-shot examples; None for the task's own number."""
     evaluation: Evaluation = Evaluation()
     precision: Precision = "fp32"
+    initial: str | None = None
+    """File of a pre-trained adaptation to start from; None for the one known for the backbone."""
     revisions: Revisions = Revisions()
 
     def __post_init__(self) -> None:
         if str(self.precision) not in get_args(Precision):
             why = ": T5's activations overflow it" if str(self.precision) in ("fp16", "float16", "16") else ""
-            raise UserError(f"precision is fp32 or bf16, not {self.precision}{why}")
+            raise UserError(f"precision is fp32 or bf16, or quantized int8 or nf4, not {self.precision}{why}")
         if self.shots is not None and self.shots < 1:
             raise UserError(f"shots must be at least 1, not {self.shots}")
 
@@ -85,8 +93,14 @@ class RunSpec:
         return self.method not in (ZERO_SHOT, IN_CONTEXT)
 
     def identity(self) -> dict[str, Any]:
-        """The fields on which the run's result depends; a field without influence is left out."""
+        """The fields on which the run's result depends; a field without influence is left out.
+
+        Where files are does not matter, as their content is in `revisions`.
+        """
         values = dataclasses.asdict(self)
+        del values["initial"]
+        if self.data != POCKET:
+            values["data"] = HUB
         values["options"] = dict(sorted(self.options.items()))
         if not self.trains:
             # Ranking is all that a run without training takes from the recipe.

@@ -9,7 +9,7 @@ from tfew_pl.progress import Progress, ReportProgress
 from tfew_pl.recipe import Recipe
 from tfew_pl.spec import Precision
 
-_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
+_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "int8": "bf16-mixed", "nf4": "bf16-mixed"}
 
 
 def make_trainer(

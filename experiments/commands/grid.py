@@ -12,7 +12,10 @@ def command(
         str | None,
         typer.Option(help="Replaces the grid's default backbone; the grid says what becomes of others."),
     ] = None,
-    data: Annotated[str | None, typer.Option(help="Replaces the grid's default data: pocket or hub.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", "--data-root", help="Replaces the grid's default data: pocket, hub or a folder."),
+    ] = None,
     store: Annotated[Path | None, typer.Option(help="Folder of the records; the grid's own if left out.")] = None,
     workers: Annotated[
         int | None,

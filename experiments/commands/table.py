@@ -78,7 +78,9 @@ def command(
     number: Annotated[int, typer.Argument(help="Of the table in the paper: 1.")],
     store: Annotated[Path | None, typer.Option(help="Folder of the records, if not the grid's own.")] = None,
     backbone: Annotated[str | None, typer.Option(help="In place of the grid's backbone.")] = None,
-    data: Annotated[str | None, typer.Option(help="In place of the grid's data: pocket or hub.")] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", "--data-root", help="In place of the grid's data: pocket, hub or a folder.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the files; results/pocket unless something was replaced."),

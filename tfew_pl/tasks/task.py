@@ -1,10 +1,11 @@
 """What a task is: its dataset, its fields, its templates, its few-shot size."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tfew_pl.prompts import Template, load_templates
+from tfew_pl.tasks.schema import FieldType
 
 Row = Mapping[str, Any]
 """An example: a dataset's fields by name."""
@@ -22,8 +23,21 @@ class HubSource:
     """The split from which the few-shot examples are drawn."""
     evaluation_split: str = "validation"
     """The split on which accuracy is reported."""
+    revision: str | None = None
+    """Pinned commit."""
+    folder: str | None = None
+    """Of the repository, with its Parquet files; called like the configuration if left out."""
     by_hand: str | None = None
     """What a user must do to get it, where the hub does not give it out."""
+    by_hand_files: Mapping[str, str] = field(default_factory=dict)
+    """Split -> the name of its file as its authors give it out."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Heading in the authors' files -> field of the dataset."""
+
+    def patterns(self, split: str) -> list[str]:
+        """Where a split's files are in the repository."""
+        folder = self.folder or self.config
+        return [f"{folder}/{split}-*.parquet", f"{folder}/{split}/*.parquet"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +62,8 @@ class Task:
     """Few-shot examples (Brown et al. 2020; paper, Section 3.1)."""
     hub: HubSource
     """Where the real data is."""
+    types: Mapping[str, FieldType] = field(default_factory=dict)
+    """Of the fields that are no plain texts."""
     first_templates: int | None = None
     """Keep only the first templates by name: the others render no target for half of the examples."""
 
