@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tfew_pl.backbones import Backbone
 from tfew_pl.datamodule import TrainingDraws, encode_evaluation
 from tfew_pl.encoding import INPUT_TOKENS, Encoded, PromptEncoder
-from tfew_pl.icl import CONTEXT_INPUT_TOKENS, encode_ensemble
+from tfew_pl.icl import ContextEncoder
 from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, Evaluation, RunSpec
 from tfew_pl.tasks import Row, Task, get_task
 from tfew_pl.tasks.data import load_data
@@ -27,6 +27,8 @@ class PreparedRun:
     """What is evaluated, without a context."""
     examples: Sequence[Encoded]
     """What is evaluated: the same, or in in-context learning each behind every context."""
+    contexts: ContextEncoder | None = None
+    """What has put them behind their contexts."""
 
 
 def prepare(specs: Sequence[RunSpec], backbone: Backbone) -> list[PreparedRun]:
@@ -47,10 +49,12 @@ def prepare(specs: Sequence[RunSpec], backbone: Backbone) -> list[PreparedRun]:
         rows = data.evaluation[: spec.evaluation.examples]
         evaluation = (spec.task, spec.data, spec.evaluation)
         if evaluation not in shared:
-            limit = CONTEXT_INPUT_TOKENS if in_context else INPUT_TOKENS
-            encoder = PromptEncoder(task, task.templates()[: spec.evaluation.templates], backbone.tokenizer, limit)
+            limit = spec.in_context.tokens if in_context else INPUT_TOKENS
+            templates, causal = task.templates()[: spec.evaluation.templates], not backbone.kind.encoder_decoder
+            encoder = PromptEncoder(task, templates, backbone.tokenizer, limit, causal)
             shared[evaluation] = encoder, encode_evaluation(encoder, rows)
         encoder, plain = shared[evaluation]
+        contexts = _contexts(spec, encoder, shots, backbone) if in_context else None
         runs.append(
             PreparedRun(
                 spec=spec,
@@ -58,10 +62,16 @@ def prepare(specs: Sequence[RunSpec], backbone: Backbone) -> list[PreparedRun]:
                 templates=tuple(template.name for template in encoder.templates),
                 draws=_draws(spec, task, shots, backbone) if spec.trains else None,
                 plain=plain,
-                examples=encode_ensemble(encoder, shots, rows) if in_context else plain,
+                examples=plain if contexts is None else contexts.encode(rows),
+                contexts=contexts,
             )
         )
     return runs
+
+
+def _contexts(spec: RunSpec, encoder: PromptEncoder, shots: Sequence[Row], backbone: Backbone) -> ContextEncoder:
+    kept = spec.in_context.query == "decoder" or not backbone.kind.encoder_decoder
+    return ContextEncoder(encoder, shots, spec.in_context, kept=kept, tokens=backbone.kind.positions)
 
 
 def _draws(spec: RunSpec, task: Task, shots: Sequence[Row], backbone: Backbone) -> TrainingDraws:
