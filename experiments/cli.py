@@ -22,6 +22,7 @@ COMMANDS = (
     "grid",
     "table",
     "compare",
+    "claims",
     "tasks",
     "methods",
     "params",
