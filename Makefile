@@ -6,7 +6,7 @@ PYTHON ?= python3
 TORCH_VERSION := 2.13.0
 PROMPTSOURCE_VERSION := 0.2.3
 
-# What reproduce-table1 runs on; empty means the command's own default.
+# What the reproduce targets run on; empty means the command's own default.
 BACKBONE ?=
 DATA ?=
 STORE ?=
@@ -14,6 +14,12 @@ WORKERS ?=
 # Processes that share the tests, and anything else for pytest: make test ARGS="-k losses"
 TEST_WORKERS ?= 2
 ARGS ?=
+
+# By the number of the paper's; some are made of another one's runs.
+TABLES := $(addprefix reproduce-table,1 3 4 5 6 7 8 9 10)
+FIGURES := reproduce-figure2 reproduce-figure3
+GRID_OF_figure2 := table4
+GRID_OF_figure3 := table1
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,14 +39,33 @@ PINNED := import json, sys; report = json.load(sys.stdin)["install"]; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup reproduce-table1 test lint types check format constraints clean
+.PHONY: help setup reproduce-all $(TABLES) $(FIGURES) test lint types check format constraints clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z0-9-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-reproduce-table1: $(READY) ## train and evaluate what Table 1 compares, then print it (BACKBONE= DATA= STORE= WORKERS=)
-	@$(BIN)/tfew grid experiments/grids/table1.yaml $(SELECTION) $(if $(WORKERS),--workers $(WORKERS))
-	@$(BIN)/tfew table 1 $(SELECTION)
+# What is missing of each is trained and evaluated first (BACKBONE=, DATA=, STORE= and WORKERS= hold for all).
+reproduce-table1: ## what Table 1 compares: accuracy and cost of T-Few, zero-shot and in-context learning
+reproduce-table3: ## the losses, in full fine-tuning
+reproduce-table4: ## every method, with both losses
+reproduce-table5: ## every method, with L_LN alone
+reproduce-table6: ## every method, with L_UL alone
+reproduce-table7: ## every method, without either
+reproduce-table8: ## (IA)3 with and without pre-training
+reproduce-table9: ## T-Few, zero-shot and in-context learning by dataset
+reproduce-table10: ## ablations of T-Few
+reproduce-figure2: ## accuracy against parameters, of Table 4's runs
+reproduce-figure3: ## accuracy against inference FLOPs, of Table 1's runs
+
+$(TABLES) $(FIGURES): reproduce-%: $(READY)
+	@$(BIN)/tfew grid $(or $(GRID_OF_$*),$*) $(SELECTION) $(if $(WORKERS),--workers $(WORKERS))
+	@$(BIN)/tfew $(subst table,table ,$(subst figure,figure ,$*)) $(SELECTION)
+
+reproduce-all: $(READY) ## all tables and figures
+	@for grid in $$($(BIN)/tfew table all --unfinished $(SELECTION)); do \
+	  $(BIN)/tfew grid $$grid $(SELECTION) $(if $(WORKERS),--workers $(WORKERS)) || exit; \
+	done
+	@$(BIN)/tfew table all $(SELECTION)
 
 SELECTION = $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(DATA),--data $(DATA)) $(if $(STORE),--store $(STORE))
 

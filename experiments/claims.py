@@ -57,8 +57,8 @@ def _records(evidence: Evidence, grid: str, variant: str) -> Sequence["RunRecord
 
 
 def _compared(evidence: Evidence, grid: str, ours: str, reference: str, resamples: int) -> Comparison:
-    sides = (_records(evidence, grid, name) for name in (ours, reference))
-    found = compare(*sides, np.random.default_rng(_SEED), resamples)
+    one, other = (_records(evidence, grid, name) for name in (ours, reference))
+    found = compare(one, other, np.random.default_rng(_SEED), resamples)
     if found is None:
         raise _MissingError(f"{ours} and {reference} share no seed, template and example")
     return found

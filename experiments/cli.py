@@ -5,6 +5,7 @@ anything heavy before it runs.
 """
 
 import importlib
+import keyword
 import logging
 import os
 import sys
@@ -20,7 +21,10 @@ from tfew_pl.errors import UserError
 COMMANDS = (
     "run",
     "grid",
+    "ablate",
+    "store",
     "table",
+    "figure",
     "compare",
     "claims",
     "tasks",
@@ -28,20 +32,23 @@ COMMANDS = (
     "params",
     "backbones",
     "split",
+    "raft",
+    "import",
     "export",
     "audit",
     "cost",
     "doctor",
     "pocket",
 )
-"""In the order of the help; each is a module of `experiments.commands`."""
+"""In the order of the help; each is a module of `experiments.commands`, with `_` behind a word of Python's own."""
 
 PACKAGES = ("tfew_pl", "baselines", "experiments")
 """Whose log is shown."""
 
 
 def _load_module(name: str) -> Any:
-    return importlib.import_module(f"experiments.commands.{name}")
+    module = f"{name}_" if keyword.iskeyword(name) else name
+    return importlib.import_module(f"experiments.commands.{module}")
 
 
 def _load(name: str) -> Any:

@@ -1,21 +1,19 @@
-"""The finished runs of a grid."""
+"""The finished runs of a grid, by variant."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments import grid as grids
+from experiments.finished import Selection, find_finished
 from tfew_pl.errors import UserError
-from tfew_pl.store import RunStore
 
 if TYPE_CHECKING:
     from tfew_pl.record import RunRecord
-
 
 Variants = dict[str, list["RunRecord"]]
 
 
 def runs_of(name: str, store: Path | None) -> Variants:
-    """The finished runs of a grid by variant, without the variants that have none.
+    """The finished runs, without the variants that have none.
 
     Args:
         name: of the grid file, or of a grid that ships with the package.
@@ -24,14 +22,8 @@ def runs_of(name: str, store: Path | None) -> Variants:
     Raises:
         UserError: there is no such grid, or a record cannot be read.
     """
-    grid = grids.load_grid(grids.find_grid(name))
-    records = RunStore(store or grid.store)
-    finished = records.digests()
-    found = {
-        variant: [records.load(spec) for spec in specs if spec.digest in finished]
-        for variant, specs in grid.variants().items()
-    }
-    return {variant: runs for variant, runs in found.items() if runs}
+    found = find_finished(name, Selection(store=store))
+    return {variant.name: list(variant.records) for variant in found.variants if variant.records}
 
 
 def finished_runs(name: str, store: Path | None) -> Variants:

@@ -1,4 +1,4 @@
-"""The eleven held-out datasets as the hub keeps them: its files' names, columns and feature types, our sentences.
+"""The held-out and the RAFT datasets as the hub keeps them: its files' names, columns and feature types, our sentences.
 
 The tree stands where the hub's client keeps what it has downloaded, so that everything is read as after a download.
 """
@@ -12,7 +12,9 @@ import datasets
 import pytest
 from datasets import ClassLabel, Features, List, Value
 
+from tfew_pl.pocket import heldout, raft
 from tfew_pl.pocket.heldout import rows
+from tfew_pl.tasks import RAFT_TASKS
 from tfew_pl.tasks.data import load_data
 
 TRAIN, EVALUATION = 80, 6
@@ -40,6 +42,8 @@ class Repository(NamedTuple):
 
     commit: str
     tasks: dict[str, tuple[str, str, Features]]
+    branch: str | None = None
+    """That is read, where no commit is pinned."""
 
 
 _PAIR = "premise hypothesis"
@@ -98,7 +102,30 @@ REPOSITORIES = {
         "01e74176c63542e6b0bcb004dcdea22d94fb67b5",
         {"winogrande": (*_files("winogrande_xl"), _features("sentence option1 option2 answer"))},
     ),
+    "ought/raft": Repository(
+        "0123456789abcdef0123456789abcdef01234567",
+        {
+            name: (
+                f"{name}/train/0000.parquet",
+                f"{name}/test/0000.parquet",
+                Features(
+                    {column: Value("string") for column in task.columns}
+                    | {"ID": Value("int32"), "Label": ClassLabel(names=["Unlabeled", *task.labels])}
+                ),
+            )
+            for name, task in RAFT_TASKS.items()
+        },
+        branch="refs/convert/parquet",
+    ),
 }
+
+
+def _rows(task: str, split: str) -> list[dict[str, Any]]:
+    """Our sentences; of RAFT's test the hub has no labels."""
+    if task not in RAFT_TASKS:
+        return heldout.rows(task, split)  # type: ignore[arg-type]
+    found = raft.rows(task, split)  # type: ignore[arg-type]
+    return found if split == "train" else [row | {"Label": 0} for row in found]
 
 
 def _write(path: Path, content: list[dict[str, Any]], features: Features) -> None:
@@ -108,11 +135,14 @@ def _write(path: Path, content: list[dict[str, Any]], features: Features) -> Non
 
 def write_hub_cache(cache: Path) -> None:
     """Writes every repository as the hub's client has it after a download."""
-    for id_, (commit, tasks) in REPOSITORIES.items():
+    for id_, (commit, tasks, branch) in REPOSITORIES.items():
         snapshot = cache / f"datasets--{id_.replace('/', '--')}" / "snapshots" / commit
+        if branch is not None:
+            (snapshot.parents[1] / "refs" / branch).parent.mkdir(parents=True)
+            (snapshot.parents[1] / "refs" / branch).write_text(commit)
         for task, (train, evaluation, features) in tasks.items():
-            _write(snapshot / train, rows(task, "train")[:TRAIN], features)
-            _write(snapshot / evaluation, rows(task, "evaluation")[:EVALUATION], features)
+            _write(snapshot / train, _rows(task, "train")[:TRAIN], features)
+            _write(snapshot / evaluation, _rows(task, "evaluation")[:EVALUATION], features)
             if isinstance(features.get("label"), ClassLabel) and "anli" not in task:
                 hidden = [row | {"label": -1} for row in rows(task, "evaluation")[:EVALUATION]]
                 _write(snapshot / Path(train).with_name("test-00000-of-00001.parquet"), hidden, features)

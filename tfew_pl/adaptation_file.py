@@ -40,13 +40,13 @@ def digest_of(tensors: Iterable[tuple[str, Tensor]]) -> str:
     return digest.hexdigest()[:16]
 
 
-def to_bytes(adaptation: Adaptation, method: str, backbone: str, slot: int | None = None) -> bytes:
+def to_bytes(adaptation: Adaptation, method: str, backbone: str | None, slot: int | None = None) -> bytes:
     """The adaptation as the content of a safetensors file.
 
     Args:
         adaptation: what was trained.
         method: name of the method.
-        backbone: the backbone's digest.
+        backbone: the backbone's digest; None where its weights were not at hand (an imported file).
         slot: the only one to write; None for all of them.
     """
     stored = adaptation.stored()
@@ -84,7 +84,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def load_into(adaptation: Adaptation, path: Path, method: str, backbone: str) -> None:
     """Reads an adaptation's parameters from a file into an attached adaptation of one or more slots.
 
-    A file of one slot fills every slot.
+    A file of one slot fills every slot. One that does not say which weights it was made for is held against the
+    names and shapes of the adaptation's tensors alone.
 
     Raises:
         UserError: the file cannot be read, or is for another method or backbone.
@@ -92,7 +93,7 @@ def load_into(adaptation: Adaptation, path: Path, method: str, backbone: str) ->
     header, tensors = read(path)
     if header["method"] != method:
         raise UserError(f"{path}: an adaptation of method {header['method']}, not {method}")
-    if header["backbone"] != backbone:
+    if header["backbone"] not in (None, backbone):
         raise UserError(f"{path}: made for backbone {header['backbone']}, but this backbone is {backbone}")
     own = adaptation.stored()
     if set(own) != set(tensors):

@@ -10,12 +10,10 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from tfew_pl.errors import UserError
-from tfew_pl.prompts import Template
+from tfew_pl.prompts import PromptTemplate
 from tfew_pl.ranking import ChoiceBatch
-from tfew_pl.tasks.task import Row, Task
+from tfew_pl.tasks.task import INPUT_TOKENS, UNLABELED, Row, Task
 
-INPUT_TOKENS = 256
-"""Longest input, EOS included (release)."""
 END_OF_INPUT = "\n"
 """Between an input and its answer, where both are one text."""
 
@@ -68,33 +66,33 @@ class PromptEncoder:
         task: whose label and name are used.
         templates: what an example can be rendered with.
         tokenizer: of the backbone; an encoder-decoder's appends EOS.
-        input_tokens: inputs are cut to this length, EOS kept.
+        input_tokens: inputs are cut to this length, EOS kept; the task's own limit if left out.
         causal: whether the backbone is a causal language model, which reads an answer behind its input.
     """
 
     def __init__(
         self,
         task: Task,
-        templates: Sequence[Template],
+        templates: Sequence[PromptTemplate],
         tokenizer: PreTrainedTokenizerBase,
-        input_tokens: int = INPUT_TOKENS,
+        input_tokens: int | None = None,
         causal: bool = False,
     ) -> None:
         self.task = task
         self.templates = list(templates)
         self._tokenizer = tokenizer
-        self._input_tokens = input_tokens
+        self.input_tokens = input_tokens or task.input_tokens
         self._causal = causal
         self._ids: dict[str, tuple[int, ...]] = {}
         self._encoded: dict[tuple[int, int], Encoded] = {}
 
     def tokenize(self, text: str) -> tuple[int, ...]:
         """Token ids of a text, cut to the longest input, EOS at the end."""
-        return tokenize(self._tokenizer, text, self._input_tokens)
+        return tokenize(self._tokenizer, text, self.input_tokens)
 
     def pieces(self, text: str) -> tuple[int, ...]:
         """Token ids of a text in the middle of another: nothing before or behind it; cut to the longest input."""
-        ids = self._tokenizer(text, truncation=True, max_length=self._input_tokens, add_special_tokens=False)
+        ids = self._tokenizer(text, truncation=True, max_length=self.input_tokens, add_special_tokens=False)
         return tuple(ids["input_ids"])
 
     def length(self, text: str) -> int:
@@ -137,7 +135,7 @@ class PromptEncoder:
             missing = "target" if prompt is None else "answer choices"
             raise UserError(f"{where}: the template has no {missing}")
         gold = self.task.label(row)
-        if not 0 <= gold < len(prompt.choices):
+        if not 0 <= gold < len(prompt.choices) and (gold != UNLABELED or self.task.labeled):
             raise UserError(f"{where}: label {gold}, but there are {len(prompt.choices)} answer choices")
         return Query(prompt.input, tuple(map(self._choice, prompt.choices)), gold)
 

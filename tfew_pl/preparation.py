@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from tfew_pl.backbones import Backbone
 from tfew_pl.datamodule import TrainingDraws, encode_evaluation
-from tfew_pl.encoding import INPUT_TOKENS, Encoded, PromptEncoder
-from tfew_pl.icl import ContextEncoder
-from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, Evaluation, RunSpec
-from tfew_pl.tasks import Row, Task, get_task
-from tfew_pl.tasks.data import load_data
-from tfew_pl.tasks.splits import few_shot_indices
+from tfew_pl.encoding import Encoded, PromptEncoder
+from tfew_pl.icl import ContextEncoder, longest_input
+from tfew_pl.spec import FOLDS, IN_CONTEXT, ZERO_SHOT, RunSpec
+from tfew_pl.tasks import Row, Task, task_of
+from tfew_pl.tasks.data import TaskData, load_data
+from tfew_pl.tasks.splits import few_shot_indices, leave_out
 
 
 @dataclass(frozen=True)
@@ -37,24 +37,26 @@ def prepare(specs: Sequence[RunSpec], backbone: Backbone) -> list[PreparedRun]:
     Raises:
         UserError: a template does not fit its task's data.
     """
-    shared: dict[tuple[str, str, Evaluation], tuple[PromptEncoder, list[Encoded]]] = {}
+    shared: dict[object, tuple[PromptEncoder, list[Encoded]]] = {}
     runs = []
     for spec in specs:
-        task, data = get_task(spec.task), load_data(spec.task, spec.data)
-        shots: list[Row] = []
-        if spec.method != ZERO_SHOT:
-            indices = few_shot_indices(len(data.train), spec.shots or task.shots, spec.seed)
-            shots = [data.train[i] for i in indices]
+        task = task_of(spec)
+        shots, rows = _split(spec, task, load_data(spec.task, spec.data))
         in_context = spec.method == IN_CONTEXT
-        rows = data.evaluation[: spec.evaluation.examples]
-        evaluation = (spec.task, spec.data, spec.evaluation)
+        own_rows = None if spec.evaluation.fold is None else (spec.seed, spec.shots)
+        evaluation = (spec.task, spec.data, tuple(sorted(spec.task_options.items())), spec.evaluation, own_rows)
         if evaluation not in shared:
-            limit = spec.in_context.tokens if in_context else INPUT_TOKENS
+            limit = task.input_tokens
+            if in_context:
+                limit = longest_input(spec.in_context, task.input_tokens, backbone.kind.positions)
             templates, causal = task.templates()[: spec.evaluation.templates], not backbone.kind.encoder_decoder
             encoder = PromptEncoder(task, templates, backbone.tokenizer, limit, causal)
             shared[evaluation] = encoder, encode_evaluation(encoder, rows)
         encoder, plain = shared[evaluation]
-        contexts = _contexts(spec, encoder, shots, backbone) if in_context else None
+        contexts = None
+        if in_context:
+            kept = spec.in_context.query == "decoder" or not backbone.kind.encoder_decoder
+            contexts = ContextEncoder(encoder, shots, spec.in_context, kept=kept)
         runs.append(
             PreparedRun(
                 spec=spec,
@@ -69,9 +71,16 @@ def prepare(specs: Sequence[RunSpec], backbone: Backbone) -> list[PreparedRun]:
     return runs
 
 
-def _contexts(spec: RunSpec, encoder: PromptEncoder, shots: Sequence[Row], backbone: Backbone) -> ContextEncoder:
-    kept = spec.in_context.query == "decoder" or not backbone.kind.encoder_decoder
-    return ContextEncoder(encoder, shots, spec.in_context, kept=kept, tokens=backbone.kind.positions)
+def _split(spec: RunSpec, task: Task, data: TaskData) -> tuple[list[Row], Sequence[Row]]:
+    """The few-shot examples, and what is evaluated."""
+    fold = spec.evaluation.fold
+    if spec.method == ZERO_SHOT and fold is None:
+        return [], data.evaluation[: spec.evaluation.examples]
+    indices = few_shot_indices(len(data.train), spec.shots or task.shots, spec.seed)
+    if fold is None:
+        return [data.train[i] for i in indices], data.evaluation[: spec.evaluation.examples]
+    kept, left_out = leave_out(indices, fold, FOLDS)
+    return [data.train[i] for i in kept], [data.train[i] for i in left_out][: spec.evaluation.examples]
 
 
 def _draws(spec: RunSpec, task: Task, shots: Sequence[Row], backbone: Backbone) -> TrainingDraws:

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jinja2
 import jinja2.meta
@@ -61,6 +61,28 @@ class Prompt:
     target: str
     choices: tuple[str, ...] | None
     """The answer choices to rank; None for an open-ended template."""
+
+
+class PromptTemplate(Protocol):
+    """What an example can be seen through."""
+
+    @property
+    def name(self) -> str:
+        """Unique within its task."""
+
+    @property
+    def is_random(self) -> bool:
+        """Whether two renderings of one example may differ."""
+
+    def render(self, example: Mapping[str, Any], generator: random.Random) -> Prompt | None:
+        """Renders an example; a template that draws at random draws from the generator.
+
+        Returns:
+            The prompt, or None where the template has no target for this example.
+
+        Raises:
+            UserError: the example does not fit the template.
+        """
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def quiet_lightning() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # The recipe decides whether dropout is on, and evaluation mode is what turns it off.
         warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
-        # Where Slurm is installed, Lightning wants to be started by it.
+        # A single machine of a cluster is a machine.
         warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
         # Pre-training has nothing to validate on.
         warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from tfew_pl import backbones
@@ -12,7 +13,7 @@ from tfew_pl.naming import look_up
 from tfew_pl.quantization import require_library
 from tfew_pl.registry import get_method, registered_methods
 from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, Revisions, RunSpec
-from tfew_pl.tasks import get_task
+from tfew_pl.tasks import task_of
 from tfew_pl.tasks.data import load_data
 
 _VECTORS = Path(__file__).parent / "pocket" / "checkpoints"
@@ -45,6 +46,12 @@ def initial_adaptation(spec: RunSpec) -> Path | None:
             f"--initial (`tfew pretrain` makes one), or train from scratch with --without pretraining"
         )
     return known
+
+
+@cache
+def _file_digest(path: Path) -> str:
+    """A grid of thousands of runs asks for the same few files."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def resolve(spec: RunSpec) -> RunSpec:
@@ -89,14 +96,14 @@ def resolve(spec: RunSpec) -> RunSpec:
 
     def initial() -> str:
         path = initial_adaptation(spec)
-        return "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        return "" if path is None else _file_digest(path)
 
     def data() -> str:
-        task, loaded = get_task(spec.task), load_data(spec.task, spec.data)
+        task, loaded = task_of(spec), load_data(spec.task, spec.data)
         shots = spec.shots or task.shots
         if spec.method != ZERO_SHOT and shots > len(loaded.train):
             raise UserError(f"task {spec.task}: {shots} shots asked of {len(loaded.train)} training examples")
-        return loaded.fingerprint
+        return f"{loaded.fingerprint}-{task.revision}" if task.revision else loaded.fingerprint
 
     attempt(method)
     revisions = Revisions(

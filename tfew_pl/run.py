@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tfew_pl import environment
+from tfew_pl import environment, metrics
 from tfew_pl.accounting import count_flops, run_costs
 from tfew_pl.adaptation_file import backbone_digest, load_into, to_bytes
 from tfew_pl.backbones import Backbone, load_backbone
@@ -169,7 +169,6 @@ def _record(
     if not module.losses_are_finite(slot):
         raise RuntimeError(f"{spec.label()}: a loss is not a number")
     table = module.predictions.table(slot)
-    shares = (table["gold"] == table["predicted"]).groupby(table["template"]).mean().sort_index()
     content = None
     if adaptation is not None:
         content = to_bytes(adaptation, spec.method, backbone_digest(backbone.model), slot)
@@ -178,7 +177,7 @@ def _record(
         described["group"] = {"runs": slots, "seconds": "those of all runs, divided by their number"}
     return RunRecord(
         spec=spec,
-        accuracy=dict(zip(run.templates, shares.tolist(), strict=True)),
+        accuracy=metrics.accuracy(table, run.templates),
         predictions=table,
         losses=module.loss_table(slot),
         costs=run_costs(

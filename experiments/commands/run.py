@@ -195,7 +195,7 @@ def _run(spec: "RunSpec", store: Path, flags: dict[str, Any], threads: int | Non
     os.environ.update(thread_environment(threads))
     try:
         with show_progress(spec.label()) as progress:
-            RunAndSave(store, threads, flags)(spec, progress)
+            RunAndSave(store, threads, flags)((spec,), progress)
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the former into the latter
         typer.echo("interrupted: nothing was saved", err=True)
         raise typer.Exit(130) from None

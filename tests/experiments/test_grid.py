@@ -9,6 +9,7 @@ import experiments
 from experiments.grid import Grid, find_grid, load_grid
 from tfew_pl.errors import UserError
 from tfew_pl.recipe import Recipe
+from tfew_pl.registry import method_class, registered_methods
 from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, Evaluation, Revisions, RunSpec
 from tfew_pl.tasks import TASKS
 from tfew_pl.tasks.splits import OFFICIAL_SEEDS
@@ -243,6 +244,78 @@ def test_table1_takes_the_language_model_of_a_real_backbone(backbone: str, partn
     assert {spec.backbone for spec in variants["T-Few"] + variants["Zero-shot"]} == {backbone}
     assert {spec.backbone for spec in variants["In-context learning"]} == {partner}
     assert {spec.data for specs in variants.values() for spec in specs} == {"hub"}
+
+
+EVERYWHERE = {(task, seed) for task in TASKS for seed in OFFICIAL_SEEDS}
+LOSSES = {4: (1.0, 1.0), 5: (0.0, 1.0), 6: (1.0, 0.0), 7: (0.0, 0.0)}
+"""Weights of L_UL and L_LN by table."""
+
+
+@pytest.mark.parametrize("number", LOSSES)
+def test_tables_4_to_7_are_every_method_with_its_own_recipe(number: int) -> None:
+    grid = load_grid(GRIDS / f"table{number}.yaml", resolved=as_it_is)
+    methods = {}
+    for specs in grid.variants().values():
+        assert {(spec.task, spec.seed) for spec in specs} == EVERYWHERE
+        (kind,) = {(spec.method, spec.backbone, spec.recipe, spec.evaluation) for spec in specs}
+        methods[kind[0]] = kind[2]
+        assert kind[1:] == ("pocket-t0", kind[2], Evaluation())
+    left_out = set() if number == 4 else {"intrinsic-said-20k", "intrinsic-said-500k"}
+    assert set(methods) == set(registered_methods()) - left_out
+    for name, recipe in methods.items():
+        own = dataclasses.replace(Recipe(), **(method_class(name).recipe if name != "ia3" else {"pretrained": False}))
+        unlikelihood, length_norm = LOSSES[number]
+        assert recipe == dataclasses.replace(own, unlikelihood_weight=unlikelihood, length_norm_weight=length_norm)
+    assert not grid.keep_adaptations
+
+
+def losses(spec: RunSpec) -> tuple[float, float, float]:
+    return spec.recipe.lm_weight, spec.recipe.unlikelihood_weight, spec.recipe.length_norm_weight
+
+
+def test_tables_3_8_and_10_are_ablations() -> None:
+    variants = {n: load_grid(GRIDS / f"table{n}.yaml", resolved=as_it_is).variants() for n in (3, 8, 10)}
+    kinds = {}
+    for number, rows in variants.items():
+        for name, specs in rows.items():
+            assert {(spec.task, spec.seed) for spec in specs} == EVERYWHERE
+            ((method, pretrained, weights),) = {(spec.method, spec.recipe.pretrained, losses(spec)) for spec in specs}
+            assert method == ("full" if number == 3 else "ia3")
+            kinds[number, name] = weights if number == 3 else (pretrained, weights)
+    assert kinds == {
+        (3, "FT"): (1, 0, 0),
+        (3, "+ UL"): (1, 1, 0),
+        (3, "+ LN"): (1, 0, 1),
+        (3, "+ UL + LN"): (1, 1, 1),
+        (8, "(IA)3"): (False, (1, 1, 1)),
+        (8, "(IA)3 + PT"): (True, (1, 1, 1)),
+        (10, "T-Few"): (True, (1, 1, 1)),
+        (10, "- PT"): (False, (1, 1, 1)),
+        (10, "- L_UL - L_LN"): (True, (1, 0, 0)),
+        (10, "- PT - L_UL - L_LN"): (False, (1, 0, 0)),
+    }
+
+
+def test_grids_share_the_runs_that_their_comments_say() -> None:
+    runs = {
+        (number, name): {spec.digest for spec in specs}
+        for number in (1, 3, 4, 7, 8, 9, 10)
+        for name, specs in load_grid(GRIDS / f"table{number}.yaml", resolved=as_it_is).variants().items()
+    }
+    assert runs[3, "+ UL + LN"] == runs[4, "Full fine-tuning"]
+    assert runs[3, "FT"] == runs[7, "Full fine-tuning"]
+    assert runs[8, "(IA)3"] == runs[4, "(IA)3"] == runs[10, "- PT"]
+    assert runs[8, "(IA)3 + PT"] == runs[1, "T-Few"] == runs[9, "T-Few"] == runs[10, "T-Few"]
+    assert runs[9, "In-context learning"] == runs[1, "In-context learning"]
+    assert runs[9, "Zero-shot"] == runs[1, "Zero-shot"]
+
+
+def test_keep_adaptations(load: Loader) -> None:
+    rest = "variants:\n  - {name: A, task: rte}\n"
+    assert load(HEAD + rest).keep_adaptations
+    assert not load(HEAD + "keep_adaptations: false\n" + rest).keep_adaptations
+    with pytest.raises(UserError, match="keep_adaptations: expected true or false, not 'no, thanks'"):
+        load(HEAD + "keep_adaptations: no, thanks\n" + rest)
 
 
 def test_the_control_trains_as_table1_does_save_for_the_backbone() -> None:

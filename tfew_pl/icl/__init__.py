@@ -2,6 +2,7 @@
 
 from tfew_pl.icl.cached import CachedContexts
 from tfew_pl.icl.calibration import calibrate
+from tfew_pl.icl.contexts import longest_input
 from tfew_pl.icl.encoding import ContextEncoder
 
-__all__ = ["CachedContexts", "ContextEncoder", "calibrate"]
+__all__ = ["CachedContexts", "ContextEncoder", "calibrate", "longest_input"]

@@ -4,12 +4,27 @@ import random
 from collections.abc import Callable, Sequence
 
 from tfew_pl.errors import UserError
-from tfew_pl.prompts import Template
+from tfew_pl.prompts import PromptTemplate
 from tfew_pl.spec import InContext
 from tfew_pl.tasks.task import Row
 
+CONTEXT_INPUT_TOKENS = 1024
+"""Longest input with its context, where nobody says otherwise; T5's relative positions set no limit of their own."""
 
-def demonstration(template: Template, row: Row, generator: random.Random) -> str:
+
+def longest_input(settings: InContext, input_tokens: int, positions: int | None) -> int:
+    """Most tokens of an input with its context.
+
+    Args:
+        settings: which may say it.
+        input_tokens: of the task's longest input; a context is given as much room, or more.
+        positions: that the backbone knows; None where it sets no limit.
+    """
+    asked = settings.tokens or max(CONTEXT_INPUT_TOKENS, 2 * input_tokens)
+    return asked if positions is None else min(asked, positions)
+
+
+def demonstration(template: PromptTemplate, row: Row, generator: random.Random) -> str:
     """A few-shot example as it stands before a query: its input, its answer and an empty line.
 
     Raises:

@@ -18,11 +18,10 @@ class ContextEncoder:
     the context is what a causal language model, or an encoder, reads once, and query and answer follow it.
 
     Args:
-        encoder: renders and tokenizes.
+        encoder: renders and tokenizes; its longest input is that with a context.
         shots: the few-shot examples.
         settings: how they stand in contexts.
         kept: whether contexts are kept apart; always so with a causal language model.
-        tokens: longest input with its context that the backbone reads; None where it sets no limit.
     """
 
     def __init__(
@@ -32,13 +31,11 @@ class ContextEncoder:
         settings: InContext,
         *,
         kept: bool,
-        tokens: int | None = None,
     ) -> None:
         self._encoder = encoder
         self._shots = shots
         self._settings = settings
         self._kept = kept
-        self._tokens = settings.tokens if tokens is None else min(tokens, settings.tokens)
         self._contexts: dict[int, list[str]] = {}
         self.shots = 0
         """Few-shot examples that stand before a query, over all of its contexts; the fewest of any template."""
@@ -60,7 +57,7 @@ class ContextEncoder:
             for example, row in enumerate(rows)
         ]
         longest = max(self._query_tokens(query.input, query.choices) for query in queries)
-        contexts = build_contexts(texts, self._settings, self._tokens - longest, self._encoder.length)
+        contexts = build_contexts(texts, self._settings, self._encoder.input_tokens - longest, self._encoder.length)
         self._contexts[template] = ["".join(context) for context in contexts]
         used = sum(map(len, contexts))
         self.shots = min(self.shots, used) if self.shots else used

@@ -13,7 +13,7 @@ from tfew_pl.spec import HUB, POCKET
 from tfew_pl.tasks import get_task
 from tfew_pl.tasks.files import FORMATS, read_rows
 from tfew_pl.tasks.schema import TEXT, conform
-from tfew_pl.tasks.task import Row, Task
+from tfew_pl.tasks.task import UNLABELED, Row, Task
 
 __all__ = ["HUB", "POCKET", "TaskData", "load_data"]
 
@@ -67,12 +67,16 @@ def load_data(task: str, source: str) -> TaskData:
             raise UserError(
                 f"task {task}: the {split} split from {source} lacks {', '.join(missing)}; it has {', '.join(rows[0])}"
             )
+    unlabeled = next((index for index, row in enumerate(data.train) if known.label(row) == UNLABELED), None)
+    if unlabeled is not None:
+        raise UserError(f"task {task}: training example {unlabeled} from {source} has no label")
     return data
 
 
 def _from_pocket(task: Task) -> TaskData:
-    from tfew_pl.pocket.heldout import rows
+    from tfew_pl.pocket import heldout, raft
 
+    rows = raft.rows if task.name in raft.TASKS else heldout.rows
     return TaskData(rows(task.name, "train"), rows(task.name, "evaluation"))
 
 

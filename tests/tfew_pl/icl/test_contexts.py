@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tfew_pl.errors import UserError
-from tfew_pl.icl.contexts import build_contexts, demonstration
+from tfew_pl.icl.contexts import build_contexts, demonstration, longest_input
 from tfew_pl.prompts import Template
 from tfew_pl.spec import InContext
 
@@ -47,3 +47,10 @@ def test_orders_are_drawn_from_their_seed() -> None:
 def test_nothing_fits(settings: InContext) -> None:
     with pytest.raises(UserError, match=r"shortest has 2 tokens, .* room for 1; raise in_context.tokens"):
         build_contexts(["bb", "ccc"], settings, 1, len)
+
+
+def test_the_longest_input() -> None:
+    assert longest_input(InContext(), 256, None) == 1024
+    assert longest_input(InContext(), 700, None) == 1400
+    assert longest_input(InContext(tokens=300), 256, None) == 300
+    assert longest_input(InContext(), 256, 512) == 512

@@ -1,4 +1,4 @@
-"""The figure of Table 1: what is in it, and that nothing overlaps or is clipped."""
+"""Figure 3: what is in it, and that nothing overlaps or is clipped."""
 
 import itertools
 from pathlib import Path
@@ -9,12 +9,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
+from experiments.figures.figure3 import COLORS, MARKERS, TITLE, draw, ours, papers, values
 from experiments.figures.style import OKABE_ITO, save, styled
-from experiments.figures.table1 import COLORS, MARKERS, TITLE, draw, ours, papers
-from experiments.tables.table1 import Table1, table1
+from experiments.tables.table1 import Table1
+from experiments.tables.table1 import table1 as build
+from experiments.tables.variants import Variant
 from tfew_pl.record import RunRecord
 
 Variants = dict[str, list[RunRecord]]
+
+
+def table1(variants: Variants) -> Table1:
+    return build([Variant.finished(*variant) for variant in variants.items()])
 
 
 @pytest.fixture
@@ -38,6 +44,25 @@ def test_points_are_the_tables(table: Table1) -> None:
     first = table.rows[0].values()
     assert (ours(table)[0].accuracy, ours(table)[0].flops) == (first["accuracy"], first["inference_flops"])
     assert [(p.flops, p.accuracy) for p in papers()][-1] == (1.4e15, 66.6)
+
+
+def test_values_are_the_points(table: Table1) -> None:
+    rows = values(table)
+    assert [row["source"] for row in rows] == ["measured"] * 3 + ["published"] * 6
+    assert [row["inference_flops"] for row in rows] == [p.flops for p in (*ours(table), *papers())]
+
+
+def test_unfinished_rows_are_left_out(variants: Variants) -> None:
+    """Without any run at all, too, it can be drawn."""
+    specs = {name: tuple(record.spec for record in records) for name, records in variants.items()}
+    some = build([Variant(name, specs[name], tuple(variants[name][:-1])) for name in specs])
+    none = build([Variant(name, specs[name], ()) for name in specs])
+    assert ours(some) == ours(none) == []
+    for table in (some, none):
+        figure = draw(table)
+        laid_out(figure)
+        assert len(figure.axes[0].lines) == 1  # chance
+    assert "no run yet" in figure.axes[0].get_title()
 
 
 def test_axes(table: Table1) -> None:

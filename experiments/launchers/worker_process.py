@@ -1,19 +1,23 @@
-"""The inside of a worker process: it does the runs that it is sent, and tells how they go."""
+"""The inside of a worker process: it does what it is sent, and tells how they go."""
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Literal
 
 from experiments.job import Job
 from tfew_pl.errors import UserError
 from tfew_pl.spec import RunSpec
+from tfew_pl.store import disk_refuses
 
 _PROGRESS_SECONDS = 0.2
 """Least time between two reports of progress."""
@@ -34,25 +38,26 @@ class Reached:
 
 @dataclass(frozen=True)
 class Done:
-    """The run's record is in the store."""
+    """The records of the assignment are in the store."""
 
-    accuracy: float
+    accuracies: tuple[float, ...]
+    """Of the runs in order: medians over templates, shares."""
 
 
 @dataclass(frozen=True)
 class Broken:
-    """The run raised; its traceback is in its log."""
+    """The assignment raised; its traceback is in its log."""
 
     reason: str
-    by_user: bool
-    """Whether it was a UserError, after which the process is as good as before."""
+    cause: Literal["user", "disk", "other"]
+    """`user`: a UserError, after which the process is as good as before. `disk`: it does not take what is written."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What the parent process sends: a run, and the file for what it writes."""
+    """What the parent process sends: runs to be done together, and the file for what they write."""
 
-    spec: RunSpec
+    specs: tuple[RunSpec, ...]
     log: Path
 
 
@@ -66,6 +71,7 @@ def serve(connection: Connection, job: Job, environment: Mapping[str, str]) -> N
     """
     # Ctrl-C reaches the whole process group; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, name="watch over the parent process", daemon=True).start()
     os.environ.update(environment)
     # Sending fails, and receiving ends, when the parent is gone: then there is nobody to work for.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
@@ -73,6 +79,14 @@ def serve(connection: Connection, job: Job, environment: Mapping[str, str]) -> N
         while True:
             assignment: Assignment = connection.recv()
             connection.send(_attempt(connection, job, assignment))
+
+
+def _die_with_parent() -> None:
+    """The leases are the parent's: without it, somebody else will do the run."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _attempt(connection: Connection, job: Job, assignment: Assignment) -> Done | Broken:
@@ -88,17 +102,24 @@ def _attempt(connection: Connection, job: Job, assignment: Assignment) -> Done |
             except OSError:
                 os._exit(1)  # the parent is gone
 
-    with _output_to(assignment.log):
-        try:
-            accuracy = job(assignment.spec, progress)
-        except Exception as error:  # noqa: BLE001  # whatever it raises, a run fails alone
-            traceback.print_exc()
-            if isinstance(error, UserError):
-                return Broken(_first_line(error), by_user=True)
-            return Broken(f"{type(error).__name__}: {_first_line(error)}", by_user=False)
+    try:
+        with _output_to(assignment.log):
+            try:
+                accuracies = job(assignment.specs, progress)
+            except Exception as error:
+                # A disk that is full takes no traceback either.
+                with contextlib.suppress(OSError):
+                    traceback.print_exception(error)
+                raise
+    except Exception as error:  # noqa: BLE001  # whatever it raises, an assignment fails alone
+        if disk_refuses(error):
+            return Broken(_first_line(error), "disk")
+        if isinstance(error, UserError):
+            return Broken(_first_line(error), "user")
+        return Broken(f"{type(error).__name__}: {_first_line(error)}", "other")
     with contextlib.suppress(OSError):
         assignment.log.unlink()
-    return Done(accuracy)
+    return Done(tuple(accuracies))
 
 
 def _first_line(error: Exception) -> str:
@@ -118,7 +139,8 @@ def _output_to(log: Path) -> Iterator[None]:
         yield
     finally:
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            with contextlib.suppress(OSError):
+                stream.flush()
         for number, copy in zip((1, 2), kept, strict=True):
             os.dup2(copy, number)
             os.close(copy)

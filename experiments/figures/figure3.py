@@ -1,9 +1,9 @@
-"""Table 1 as a figure: accuracy against the cost of a prediction, ours beside the paper's."""
+"""Figure 3: accuracy against the cost of a prediction, ours beside the paper's; from the runs of Table 1."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from experiments import published
 from experiments.figures.style import OKABE_ITO, styled
@@ -43,7 +43,7 @@ class Point:
 
 
 def ours(table: Table1) -> list[Point]:
-    """What we measured, its cost by the paper's formula."""
+    """Our rows whose runs are finished, their cost by the paper's formula."""
     return [
         Point(
             row.name,
@@ -53,6 +53,7 @@ def ours(table: Table1) -> list[Point]:
             measured.accuracy.iqr,
         )
         for row, measured in table.measured
+        if measured.accuracy is not None
     ]
 
 
@@ -61,6 +62,21 @@ def papers() -> list[Point]:
     return [
         Point(row.method, row.method if row.encoder_decoder else "GPT-3", row.inference_flops, row.accuracy)
         for row in published.table1().values()
+    ]
+
+
+def values(table: Table1) -> list[dict[str, Any]]:
+    """A dictionary a point."""
+    return [
+        {
+            "method": point.label,
+            "source": source,
+            "inference_flops": point.flops,
+            "accuracy": point.accuracy,
+            "accuracy_iqr": point.iqr,
+        }
+        for source, points in (("measured", ours(table)), ("published", papers()))
+        for point in points
     ]
 
 
@@ -87,13 +103,18 @@ def draw(table: Table1) -> "Figure":
 
 
 def _setting(table: Table1) -> str:
-    backbones = dict.fromkeys(f"{ours.backbone} ({count(ours.costs['parameters'])})" for _, ours in table.measured)
-    world = "generated tasks" if table.measured[0][1].data == POCKET else "real tasks"
+    measured = [ours for _, ours in table.measured if ours.costs]
+    if not measured:
+        return "no run yet"
+    backbones = dict.fromkeys(f"{ours.backbone} ({count(ours.costs['parameters'])})" for ours in measured)
+    world = "generated tasks" if measured[0].data == POCKET else "real tasks"
     return f"{', '.join(backbones)}; {world}"
 
 
 def _draw_points(axes: "Axes", points: Sequence[Point]) -> None:
     axes.set_xscale("log")
+    if not points:
+        return
     flops = [point.flops for point in points]
     room = max(math.sqrt(max(flops) / min(flops)), 10.0)  # the labels stand inside the axes
     axes.set_xlim(min(flops) / room**0.4, max(flops) * room**0.4)
