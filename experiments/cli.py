@@ -20,7 +20,7 @@ from tfew_pl.errors import UserError
 
 COMMANDS = tuple(
     (
-        "run grid ablate store table figure compare tasks methods params backbones split fit predict "
+        "run grid ablate store table figure compare claims tasks methods params backbones split fit predict "
         "merge raft import export data pretrain audit cost leaderboard doctor pocket"
     ).split()
 )

@@ -20,9 +20,14 @@ def _typical(records: Records, cost: Callable[["RunRecord"], float]) -> float:
     return statistics.median(map(statistics.median, by_task.values()))
 
 
+def typical_cost(records: Records, field: str) -> float:
+    """A field of `Costs`: the median over tasks of the medians over a task's runs."""
+    return _typical(records, lambda record: getattr(record.costs, field))
+
+
 def _row(name: str, records: Records, price: Price | None) -> dict[str, Any]:
     def typical(field: str) -> float:
-        return _typical(records, lambda record: getattr(record.costs, field))
+        return typical_cost(records, field)
 
     training = typical("training_seconds")
     each = _typical(records, lambda record: record.costs.evaluation_seconds / len(record.predictions))

@@ -42,6 +42,8 @@ def count_flops(run: PreparedRun, module: TFewModule) -> tuple[float, float]:
     batches = EvaluationBatches(run.examples)
     batch = batches[len(batches) // 2].to(module.device)
     with _without_gradients(module):
+        if batch.kept is not None:
+            module.score(batch)  # the context is read once, not for every prediction
         inference = costs.count_flops(lambda: module.score(batch)) / len(batch.gold)
     if run.draws is None:
         return inference, 0.0
@@ -74,18 +76,19 @@ def run_costs(
     """
     spec, recipe, parameters, tokens = run.spec, run.spec.recipe, backbone.parameters, costs.median_tokens(run.plain)
     in_context = spec.method == IN_CONTEXT
-    shots = (spec.shots or run.task.shots) if in_context else 0
+    shots = run.contexts.shots if run.contexts is not None else 0
     shot_tokens = costs.median_shot_tokens(run.plain) if in_context else 0.0
     contexts = len(run.examples) // len(run.plain)
     trained = 0 if counts is None else counts.trainable
     context_bytes = costs.context_bytes(shots, shot_tokens)
     training = costs.training_flops(parameters, tokens, recipe.steps, recipe.batch_size) if trained else 0.0
+    kind = {"encoder_decoder": backbone.kind.encoder_decoder}
     return Costs(
         parameters=parameters,
         trained_parameters=trained,
         input_tokens=tokens,
         shots=shots,
-        inference_flops=costs.inference_flops(parameters, tokens, shots, shot_tokens),
+        inference_flops=costs.inference_flops(parameters, tokens, shots, shot_tokens, **kind),
         training_flops=training,
         stored_bytes=context_bytes if in_context else costs.adaptation_bytes(0 if counts is None else counts.stored),
         measured_inference_flops=flops[0] * contexts,

@@ -77,7 +77,7 @@ class TrainingDraws(Dataset[Encoded]):
 
 
 class EvaluationBatches(Dataset[ChoiceBatch]):
-    """Every example through every template, in batches of similar length and about equal size.
+    """Every example through every template, in batches of one kept context, similar length and about equal size.
 
     An item is a batch, so that a distributed sampler hands out whole batches; what it hands out twice is
     told apart by the batch's `key`.
@@ -87,10 +87,11 @@ class EvaluationBatches(Dataset[ChoiceBatch]):
         self._batches: list[list[Encoded]] = []
         batch: list[Encoded] = []
         shape = (0, 0, 0)
-        for example in sorted(examples, key=lambda e: (len(e.input_ids), e.template, e.example, e.slot)):
-            own = (len(example.input_ids), len(example.choices), max(map(len, example.choices)))
+        for example in sorted(examples, key=_place):
+            own = (_length(example), len(example.choices), max(map(len, example.choices)))
             source, choices, longest = map(max, shape, own)
-            if batch and (source + choices * longest) * (len(batch) + 1) > tokens:
+            full = (source + choices * longest) * (len(batch) + 1) > tokens
+            if batch and (full or example.kept != batch[0].kept):
                 self._batches.append(batch)
                 batch, (source, choices, longest) = [], own
             shape = (source, choices, longest)
@@ -103,6 +104,17 @@ class EvaluationBatches(Dataset[ChoiceBatch]):
 
     def __getitem__(self, index: int) -> ChoiceBatch:
         return collate(self._batches[index])
+
+
+def _length(example: Encoded) -> int:
+    """Tokens of the input, its context included."""
+    return len(example.input_ids) + len(example.kept or ())
+
+
+def _place(example: Encoded) -> tuple[int, ...]:
+    """Order of the examples in batches: those with one kept context together, inputs of similar length together."""
+    context = (-1, -1) if example.kept is None else (example.template, example.context)
+    return *context, _length(example), example.template, example.example, example.slot
 
 
 def evaluation_generator(template: int, example: int) -> random.Random:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import pytorch_lightning as pl
@@ -12,6 +12,7 @@ from transformers import T5ForConditionalGeneration, get_linear_schedule_with_wa
 
 from tfew_pl import losses
 from tfew_pl.adafactor import SlotAdafactor, clip_slots
+from tfew_pl.icl.cached import CachedContexts
 from tfew_pl.method import Adaptation
 from tfew_pl.predictions import RankedChoices
 from tfew_pl.ranking import ChoiceBatch, ChoiceScores, score_choices
@@ -30,6 +31,7 @@ class TFewModule(pl.LightningModule):
         adaptation: attached to it; None to rank without one.
         recipe: losses, optimizer and schedule.
         choices: the most answer choices of an example.
+        combine: how predictions of several contexts are combined; see `RankedChoices`.
     """
 
     def __init__(
@@ -38,19 +40,23 @@ class TFewModule(pl.LightningModule):
         adaptation: Adaptation | None,
         recipe: Recipe,
         choices: int,
+        combine: Literal["product", "mean"] = "product",
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.adaptation = adaptation
         self.recipe = recipe
-        self.predictions = RankedChoices(choices)
+        self.predictions = RankedChoices(choices, combine)
+        self._contexts = CachedContexts(backbone)
         self.strict_loading = False
         self._history: list[tuple[int, dict[str, list[float]]]] = []
         self._sums: dict[str, Tensor] = {}
         self._batches = 0
 
     def score(self, batch: ChoiceBatch, complement: bool = False) -> ChoiceScores:
-        """Scores of every choice's tokens, through the slots of the batch."""
+        """Scores of every choice's tokens, through the slots of the batch, behind its context if that is kept."""
+        if batch.kept is not None:
+            return self._contexts.score(batch)
         if self.adaptation is None:
             return score_choices(self.backbone, batch, complement)
         with self.adaptation.use_slots(batch.slot):
@@ -109,9 +115,14 @@ class TFewModule(pl.LightningModule):
         """Whether no noted loss of a slot is infinite or not a number."""
         return all(math.isfinite(of[slot]) for _, means in self._history for of in means.values())
 
+    def rank(self, batch: ChoiceBatch) -> Tensor:
+        """(batch, choices), the choices' scores, calibrated if the batch says how."""
+        scores = self.score(batch).total(batch.choice_mask, self.recipe.length_normalized_ranking)
+        return scores if batch.offset is None else scores - batch.offset
+
     def _rank(self, batch: ChoiceBatch) -> Tensor:
         """(batch, choices), the choices' scores; validation, test and prediction are this one step."""
-        scores = self.score(batch).total(batch.choice_mask, self.recipe.length_normalized_ranking)
+        scores = self.rank(batch)
         self.predictions.update(batch.key, batch.gold, scores, batch.slot)
         return scores
 

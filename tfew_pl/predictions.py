@@ -1,5 +1,7 @@
 """Gathering the scores of answer choices over batches, contexts and devices."""
 
+from typing import Literal
+
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -11,20 +13,23 @@ from torchmetrics.utilities import dim_zero_cat
 class RankedChoices(Metric):
     """Predicted choices by slot, template and example.
 
-    Scores of one pair in several contexts are averaged (ensemble in-context learning, Section 4.1). What a
+    Predictions for one pair in several contexts are combined (ensemble in-context learning, Section 2.1). What a
     distributed sampler hands out twice counts once.
 
     Args:
         choices: the most answer choices of an example.
+        combine: `product` adds the scores of a choice over contexts, which multiplies its probabilities; `mean`
+            averages the probabilities, normalized over the choices of each context.
     """
 
     full_state_update = False
     keys: list[Tensor]
     scores: list[Tensor]
 
-    def __init__(self, choices: int) -> None:
+    def __init__(self, choices: int, combine: Literal["product", "mean"] = "product") -> None:
         super().__init__()
         self._choices = choices
+        self._combine = combine
         self.add_state("keys", default=[], dist_reduce_fx="cat")
         self.add_state("scores", default=[], dist_reduce_fx="cat")
 
@@ -47,6 +52,8 @@ class RankedChoices(Metric):
         keys, scores = dim_zero_cat(self.keys), dim_zero_cat(self.scores)
         unique, place = torch.unique(keys, dim=0, return_inverse=True)
         once = scores.new_empty(len(unique), self._choices).index_copy_(0, place, scores)
+        if self._combine == "mean":
+            once = once.softmax(-1)
         # Sorted by slot, template, example and context: the contexts of a pair are neighbors.
         pairs, contexts = torch.unique_consecutive(unique[:, [0, 1, 2, 4]], dim=0, return_counts=True)
         pair_of = torch.arange(len(pairs), device=keys.device).repeat_interleave(contexts)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tfew_pl.backbones import Backbone
 from tfew_pl.datamodule import TrainingDraws, encode_evaluation
 from tfew_pl.encoding import Encoded, PromptEncoder
-from tfew_pl.icl import CONTEXT_INPUT_TOKENS, encode_ensemble
+from tfew_pl.icl import ContextEncoder, longest_input
 from tfew_pl.spec import FOLDS, IN_CONTEXT, ZERO_SHOT, RunSpec
 from tfew_pl.tasks import Row, Task, task_of
 from tfew_pl.tasks.data import TaskData, load_data
@@ -27,6 +27,8 @@ class PreparedRun:
     """What is evaluated, without a context."""
     examples: Sequence[Encoded]
     """What is evaluated: the same, or in in-context learning each behind every context."""
+    contexts: ContextEncoder | None = None
+    """What has put them behind their contexts."""
 
 
 def prepare(specs: Sequence[RunSpec], backbone: Backbone) -> list[PreparedRun]:
@@ -44,10 +46,17 @@ def prepare(specs: Sequence[RunSpec], backbone: Backbone) -> list[PreparedRun]:
         own_rows = None if spec.evaluation.fold is None else (spec.seed, spec.shots)
         evaluation = (spec.task, spec.data, tuple(sorted(spec.task_options.items())), spec.evaluation, own_rows)
         if evaluation not in shared:
-            limit = max(CONTEXT_INPUT_TOKENS, 2 * task.input_tokens) if in_context else task.input_tokens
-            encoder = PromptEncoder(task, task.templates()[: spec.evaluation.templates], backbone.tokenizer, limit)
+            limit = task.input_tokens
+            if in_context:
+                limit = longest_input(spec.in_context, task.input_tokens, backbone.kind.positions)
+            templates, causal = task.templates()[: spec.evaluation.templates], not backbone.kind.encoder_decoder
+            encoder = PromptEncoder(task, templates, backbone.tokenizer, limit, causal)
             shared[evaluation] = encoder, encode_evaluation(encoder, rows)
         encoder, plain = shared[evaluation]
+        contexts = None
+        if in_context:
+            kept = spec.in_context.query == "decoder" or not backbone.kind.encoder_decoder
+            contexts = ContextEncoder(encoder, shots, spec.in_context, kept=kept)
         runs.append(
             PreparedRun(
                 spec=spec,
@@ -55,7 +64,8 @@ def prepare(specs: Sequence[RunSpec], backbone: Backbone) -> list[PreparedRun]:
                 templates=tuple(template.name for template in encoder.templates),
                 draws=_draws(spec, task, shots, backbone) if spec.trains else None,
                 plain=plain,
-                examples=encode_ensemble(encoder, shots, rows) if in_context else plain,
+                examples=plain if contexts is None else contexts.encode(rows),
+                contexts=contexts,
             )
         )
     return runs

@@ -41,6 +41,10 @@ class ChoiceBatch:
     """(batch, 3), template, example and context, by which scores are told apart"""
     slot: Tensor | None = None
     """(batch,), the slot each example uses; None for slot 0 throughout"""
+    kept: Tensor | None = None
+    """(context,), ids of the context before all of the inputs, which is read once; None where there is none"""
+    offset: Tensor | None = None
+    """(batch, choices), what calibration takes from the scores; None for nothing"""
 
     def to(self, device: torch.device) -> "ChoiceBatch":
         """The same on another device."""

@@ -14,8 +14,9 @@ from tfew_pl.adaptation_file import backbone_digest, load_into, to_bytes
 from tfew_pl.backbones import Backbone, load_backbone
 from tfew_pl.checkpoint import Checkpoint
 from tfew_pl.datamodule import TFewDataModule
-from tfew_pl.encoding import collate, in_slot
+from tfew_pl.encoding import Encoded, collate, in_slot
 from tfew_pl.grouping import group_key
+from tfew_pl.icl import ContextEncoder, calibrate
 from tfew_pl.method import Adaptation
 from tfew_pl.module import TFewModule, loss_function
 from tfew_pl.preparation import PreparedRun, prepare
@@ -92,9 +93,13 @@ def run_group(
         backbone.model.to(device)  # type: ignore[arg-type]  # transformers types its own wrapper wrongly
         with _attached(runs, backbone) as (adaptation, flops):
             examples = [in_slot(example, slot) for slot, run in enumerate(runs) for example in run.examples]
+            most = max(len(example.choices) for example in examples)
+            module = TFewModule(backbone.model, adaptation, spec.recipe, most, spec.in_context.combine)
+            contexts = runs[0].contexts
+            if contexts is not None and spec.in_context.calibrated:
+                examples = _calibrated(contexts, examples, module)
             draws = [run.draws for run in runs if run.draws is not None]
             data = TFewDataModule(draws, examples, spec.recipe.batch_size, checkpoint.step if checkpoint else 0)
-            module = TFewModule(backbone.model, adaptation, spec.recipe, max(len(e.choices) for e in examples))
             torch.manual_seed(spec.seed)
             start = time.perf_counter() - (checkpoint.seconds if checkpoint else 0.0)
             if checkpoint is not None:
@@ -108,6 +113,13 @@ def run_group(
                 _record(run, slot, len(runs), module, backbone, flops[slot], seconds, device)
                 for slot, run in enumerate(runs)
             ]
+
+
+def _calibrated(contexts: ContextEncoder, examples: Sequence[Encoded], module: TFewModule) -> list[Encoded]:
+    """Examples behind their contexts, with the offsets of contextual calibration."""
+    device = module.backbone.device
+    with torch.no_grad():
+        return calibrate(examples, contexts.instead, lambda batch: module.rank(batch.to(device)))
 
 
 def _attach(run: PreparedRun, backbone: Backbone, slots: int = 1) -> Adaptation:

@@ -31,8 +31,38 @@ Scalar = str | int | float | bool
 class InContext:
     """In-context learning: the few-shot examples stand in the input, nothing is trained."""
 
-    contexts: Literal["ensemble"] = "ensemble"
-    """`ensemble`: one example a context, a choice's scores averaged over the contexts (Min et al. 2022)."""
+    contexts: Literal["ensemble", "concatenated"] = "ensemble"
+    """`ensemble`: one example a context, predictions combined over the contexts (Min et al. 2022); `concatenated`: all
+    examples in one context (Brown et al. 2020)."""
+    combine: Literal["product", "mean"] = "product"
+    """How an ensemble combines the probabilities of a choice: multiplied, or averaged after they are normalized over
+    the choices of each context."""
+    order: int | None = None
+    """Seed of the order of a concatenated context's examples; None for the order of the few-shot split."""
+    tokens: int | None = None
+    """Longest input with its context; None for 1,024, or twice the task's longest input if that is more. What does not
+    fit is left out by whole examples, never cut. A causal language model's own limit counts if it is lower."""
+    calibrated: bool = False
+    """Contextual calibration (Zhao et al. 2021)."""
+    query: Literal["encoder", "decoder"] = "encoder"
+    """Where an encoder-decoder reads the query: with its context in the encoder, or in the decoder before the answer,
+    so that the context is read once. A causal language model always reads its context once."""
+
+    def __post_init__(self) -> None:
+        if self.tokens is not None and self.tokens < 1:
+            raise UserError(f"in_context.tokens must be at least 1, not {self.tokens}")
+        if self.order is not None and self.order < 0:
+            raise UserError(f"in_context.order must not be negative, not {self.order}")
+
+    def identity(self) -> dict[str, Any]:
+        """`contexts`, and the fields that differ from their defaults and have an influence."""
+        without = "order" if self.contexts == "ensemble" else "combine"
+        default = InContext(self.contexts)
+        return {
+            name: value
+            for name, value in dataclasses.asdict(self).items()
+            if name == "contexts" or (name != without and value != getattr(default, name))
+        }
 
 
 @dataclass(frozen=True)
@@ -124,7 +154,9 @@ class RunSpec:
             # Ranking is all that a run without training takes from the recipe.
             values["recipe"] = {"length_normalized_ranking": self.recipe.length_normalized_ranking}
             del values["options"]
-        if self.method != IN_CONTEXT:
+        if self.method == IN_CONTEXT:
+            values["in_context"] = self.in_context.identity()
+        else:
             del values["in_context"]
         if self.method == ZERO_SHOT and self.evaluation.fold is None:
             del values["seed"], values["shots"]

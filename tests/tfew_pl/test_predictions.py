@@ -37,6 +37,22 @@ def test_ensemble_averages_over_contexts() -> None:
     assert (expected != scores[:, :, 0].argmax(axis=-1)).any(), "one context alone predicts otherwise"
 
 
+def test_an_ensemble_may_average_probabilities_instead() -> None:
+    generator = np.random.default_rng(1)
+    scores = generator.normal(size=(40, 3, 4)) * 4  # (examples, contexts, choices)
+    found = {}
+    for combine in ("product", "mean"):
+        ranked = RankedChoices(4, combine)  # type: ignore[arg-type]
+        for context in range(3):
+            keys = _keys([(0, example, context) for example in range(40)])
+            ranked.update(keys, torch.zeros(40, dtype=torch.long), torch.tensor(scores[:, context]))
+        found[combine] = ranked.table()["predicted"].tolist()
+    shares = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    assert found["mean"] == shares.mean(1).argmax(-1).tolist()
+    assert found["product"] == shares.prod(1).argmax(-1).tolist()
+    assert found["mean"] != found["product"]
+
+
 def test_duplicates_count_once() -> None:
     """A distributed sampler repeats batches: a pair's context must not weigh twice."""
     ranked = RankedChoices(2)
