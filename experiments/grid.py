@@ -17,6 +17,8 @@ Every key that there is:
           task: all               # the held-out tasks; or raft, or a list of names
           seed: official          # or a list of seeds
           recipe.learning_rate: [3e-3, 1e-3]
+        exclude:                  # combinations that are left out; every key has to match, a list matches any of it
+          - {task: rte, recipe.learning_rate: [1e-3]}
     partners:                     # with `--backbone t0-3b`, pocket-lm becomes t5-lm-xl
       t0-3b: {pocket-lm: t5-lm-xl}
 """
@@ -228,7 +230,10 @@ def _expand(
     before = len(problems)
     sweep = _sweep(name, values.pop("sweep", {}), problems)
     runs = []
+    excluded = _excluded(name, values.pop("exclude", []), sweep, problems)
     for combination in itertools.product(*sweep.values()):
+        if any(_matches(rule, dict(zip(sweep, combination, strict=True))) for rule in excluded):
+            continue
         chosen = dict(values)
         for key, value in zip(sweep, combination, strict=True):
             set_value(chosen, key, value)
@@ -263,6 +268,29 @@ def _sweep(name: str, sweep: Any, problems: list[str]) -> dict[str, list[Any]]:
             continue
         lists[str(key)] = value
     return lists
+
+
+def _excluded(name: str, rules: Any, sweep: Mapping[str, list[Any]], problems: list[str]) -> list[dict[str, list[Any]]]:
+    """The combinations that are left out: of each swept key that a rule names, the values that it matches."""
+    place = f"variant {name!r}: exclude"
+    if not isinstance(rules, list) or not all(isinstance(rule, Mapping) and rule for rule in rules):
+        problems.append(f"{place}: expected a list of keys with values, not {rules!r}")
+        return []
+    found = []
+    for rule in rules:
+        values = {str(key): value if isinstance(value, list) else [value] for key, value in rule.items()}
+        for key, wanted in values.items():
+            if key not in sweep:
+                problems.append(f"{place}: {key}: {unknown_key(key, sweep)}")
+            else:
+                missing = [value for value in wanted if value not in sweep[key]]
+                problems += [f"{place}: {key}: {value!r} is not swept" for value in missing]
+        found.append(values)
+    return found
+
+
+def _matches(rule: Mapping[str, list[Any]], combination: Mapping[str, Any]) -> bool:
+    return all(key in combination and combination[key] in values for key, values in rule.items())
 
 
 def _find_duplicates(runs: list[GridRun], problems: list[str]) -> None:

@@ -88,8 +88,8 @@ class Checkpoint(pl.Callback):
         for name, tensor in self._tensors.items():
             kind, _, rest = name.partition(".")
             if kind == "optimizer":
-                number, _, key = rest.partition(".")
-                averages.setdefault(int(number), {})[key] = tensor
+                place, _, key = rest.partition(".")
+                averages.setdefault(int(place), {})[key] = tensor
         groups = [
             {**kept, "params": own["params"]}
             for kept, own in zip(self._state["groups"], optimizer.state_dict()["param_groups"], strict=True)

@@ -10,6 +10,7 @@ from tfew_pl.errors import UserError
 
 if TYPE_CHECKING:
     from experiments.grid import Grid
+    from experiments.launchers.choose import How
     from experiments.runner import Summary
     from tfew_pl.store import RunStore
 
@@ -52,18 +53,41 @@ def command(
             help="Threads of a worker; 1 without GPU if left out. Numbers depend on it.", min=1, rich_help_panel=_HOW
         ),
     ] = None,
-    slots: Annotated[
-        int | None,
+    launcher: Annotated[
+        str,
         typer.Option(
-            help="Most runs that are trained together; 8 if left out, 1 for each alone. It changes the rounding.",
-            min=1,
+            help="local; or runners on a Ray cluster (ray) or as an array of Slurm jobs (slurm), --workers of them.",
+            rich_help_panel=_HOW,
+        ),
+    ] = "local",
+    launcher_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="gpus (of a runner); Ray's address; submitit's for Slurm, such as slurm_partition, timeout_min.",
             rich_help_panel=_HOW,
         ),
     ] = None,
+    slots: Annotated[
+        int,
+        typer.Option(
+            help="Most runs that are trained together; 1 for each alone. It changes the rounding.",
+            min=1,
+            rich_help_panel=_HOW,
+        ),
+    ] = 8,
     retries: Annotated[
         int,
         typer.Option(help="How often a run is done again whose process died.", min=0, rich_help_panel=_HOW),
     ] = 2,
+    checkpoint_every: Annotated[
+        int,
+        typer.Option(
+            help="Steps after which a training's state is kept, to go on from there if it is killed; 0 for never.",
+            min=0,
+            rich_help_panel=_HOW,
+        ),
+    ] = 100,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -91,10 +115,12 @@ def command(
         tfew grid experiments/grids/table1.yaml
         tfew grid control --workers 2
         tfew grid my-grid.yaml --store /shared/results
+        tfew grid my-grid.yaml --launcher slurm --workers 16 --launcher-option slurm_partition=gpu
         tfew grid table1 --dry-run
         tfew grid table1 --backbone t0-3b --dry-run --gpu h100 --json
     """
     from experiments.grid import find_grid, load_grid
+    from experiments.launchers.choose import How
     from tfew_pl.store import RunStore
 
     grid = load_grid(find_grid(file), backbone=backbone, data=data)
@@ -107,12 +133,19 @@ def command(
         return
     if json:
         raise UserError("--json goes with --dry-run")
-    run_grid(grid, records, workers=workers, threads=threads, slots=slots, retries=retries)
+    how = How(
+        launcher=launcher,
+        options=tuple(launcher_option or ()),
+        workers=workers,
+        threads=threads,
+        slots=slots,
+        retries=retries,
+        checkpoint_every=checkpoint_every,
+    )
+    run_grid(grid, records, how)
 
 
-def run_grid(
-    grid: "Grid", records: "RunStore", *, workers: int | None, threads: int | None, slots: int | None, retries: int
-) -> None:
+def run_grid(grid: "Grid", records: "RunStore", how: "How") -> None:
     """Does the runs of a grid that have no record, and says how it goes.
 
     Raises:
@@ -120,12 +153,10 @@ def run_grid(
         UnwritableStoreError: the store takes no more records.
     """
     from experiments.display import choose_display
-    from experiments.failures import LOGS
-    from experiments.groups import SLOTS, form_groups
-    from experiments.job import RunAndSave
-    from experiments.launchers.local import LocalWorkers
+    from experiments.groups import form_groups
+    from experiments.launchers.choose import choose_launcher
+    from experiments.launchers.launcher import LauncherError
     from experiments.output import console
-    from experiments.placement import placement
     from experiments.runner import do_runs, missing, prepare
     from experiments.signals import interrupted_by_termination
 
@@ -139,23 +170,27 @@ def run_grid(
     if not runs:
         say(f"all {len(grid.runs)} runs are in {records.folder}: nothing to do")
         return
+    groups = form_groups(grid.runs, how.slots)
+    digests = {run.spec.digest for run in runs}
+    left = sum(any(run.spec.digest in digests for run in group) for group in groups)
+    launcher, workers, summary_of_it = choose_launcher(how, groups, left, records, grid.keep_adaptations)
     prepare(records)
-    there = f"{len(grid.runs) - len(runs)} of {len(grid.runs)} runs are in {records.folder}"
-    groups = form_groups(grid.runs, slots or SLOTS)
-    left = {run.spec.digest for run in runs}
-    place = placement(workers, threads, sum(any(run.spec.digest in left for run in group) for group in groups))
-    say(f"{there}; {len(runs)} to do {place.summary}")
-    job = RunAndSave(records.folder.absolute(), place.threads, keep_adaptations=grid.keep_adaptations)
-    launcher = LocalWorkers(job, place.environments, records.folder / LOGS, retries)
+    say(
+        f"{len(grid.runs) - len(runs)} of {len(grid.runs)} runs are in {records.folder}; "
+        f"{len(runs)} to do {summary_of_it}"
+    )
+
+    def done() -> str:
+        return f"{len(grid.runs) - len(missing(grid.runs, records))} of {len(grid.runs)} runs are in {records.folder}"
+
     try:
-        with interrupted_by_termination(), choose_display(runs, len(place.environments)) as display:
+        with interrupted_by_termination(), choose_display(runs, workers) as display:
             summary = do_runs(groups, records, launcher, display)
     except KeyboardInterrupt:
-        done = len(grid.runs) - len(missing(grid.runs, records))
-        say(
-            f"interrupted: {done} of {len(grid.runs)} runs are in {records.folder}; the same command goes on from there"
-        )
+        say(f"interrupted: {done()}; the same command goes on from there")
         raise typer.Exit(130) from None
+    except LauncherError as error:
+        raise UserError(f"{error}; {done()}") from error
     for line in _outcome(summary, records):
         say(line)
     if summary.failures:

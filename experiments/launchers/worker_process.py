@@ -72,6 +72,9 @@ def serve(connection: Connection, job: Job, environment: Mapping[str, str]) -> N
     # Ctrl-C reaches the whole process group; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, name="watch over the parent process", daemon=True).start()
+    # Lightning would take a worker that Slurm's job has started for one of several of its own.
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        del os.environ[name]
     os.environ.update(environment)
     # Sending fails, and receiving ends, when the parent is gone: then there is nobody to work for.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):

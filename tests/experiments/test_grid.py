@@ -331,3 +331,30 @@ def test_the_order_of_a_sweep_is_that_of_its_keys(load: Loader) -> None:
     grid = load(HEAD + "variants: [{name: A, sweep: {seed: [1, 2], task: [rte, cb]}}]")
     assert [(run.spec.seed, run.spec.task) for run in grid.runs] == [(1, "rte"), (1, "cb"), (2, "rte"), (2, "cb")]
     assert all(first != second for first, second in pairwise(grid.runs))
+
+
+def test_excluded_combinations_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "grid.yaml"
+    path.write_text(
+        "name: n\ndescription: d\nvariants:\n"
+        "  - name: A\n    sweep: {task: [rte, cb], seed: [0, 1, 2]}\n"
+        "    exclude: [{task: cb, seed: [0, 2]}, {task: rte, seed: 1}]\n"
+    )
+    runs = load_grid(path, resolved=lambda spec: spec).runs
+    assert [(run.spec.task, run.spec.seed) for run in runs] == [("rte", 0), ("rte", 2), ("cb", 1)]
+
+
+def test_what_excludes_nothing_is_a_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "grid.yaml"
+    path.write_text(
+        "name: n\ndescription: d\nvariants:\n"
+        "  - {name: A, sweep: {task: [rte], seed: [0]}, exclude: [{seeds: 0}, {seed: 3}]}\n"
+        "  - {name: B, task: cb, exclude: {seed: 0}}\n"
+    )
+    with pytest.raises(UserError) as caught:
+        load_grid(path, resolved=lambda spec: spec)
+    assert str(caught.value).splitlines()[1:] == [
+        "  variant 'A': exclude: seeds: unknown; did you mean seed?",
+        "  variant 'A': exclude: seed: 3 is not swept",
+        "  variant 'B': exclude: expected a list of keys with values, not {'seed': 0}",
+    ]
