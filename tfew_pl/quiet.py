@@ -5,6 +5,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# Where bitsandbytes is installed, it comes along with transformers' schedules, and advises a package that nothing here
+# needs.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
