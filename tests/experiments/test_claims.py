@@ -21,6 +21,8 @@ def runs(record: RecordMaker) -> Runs:
     import dataclasses
 
     def make(right: int, method: str = "ia3", **costs: float) -> list[RunRecord]:
+        plausible = {"parameters": 10_000, "trained_parameters": 10, "measured_training_flops": 900}
+        costs = {**plausible, "measured_inference_flops": 10, "measured_stored_bytes": 40, **costs}
         found = []
         for task in TASKS:
             for seed in (0, 1):
@@ -38,7 +40,7 @@ def of(text: str, evidence: Evidence) -> Verdict:
     return verdict
 
 
-@pytest.mark.parametrize(("ours", "status"), [(35, SUPPORTED), (8, NOT_SUPPORTED), (21, CANNOT_TELL)])
+@pytest.mark.parametrize(("ours", "status"), [(35, SUPPORTED), (8, NOT_SUPPORTED), (20, CANNOT_TELL)])
 def test_a_claim_of_accuracy(runs: Runs, ours: int, status: str) -> None:
     found = of("pre-training the vectors", {"table8": {"(IA)3 + PT": runs(ours), "(IA)3": runs(20)}})
     assert found.status == status
@@ -85,8 +87,7 @@ def test_parts_of_a_claim(runs: Runs) -> None:
 
 
 def test_claims_of_costs(runs: Runs) -> None:
-    t_few = runs(30, measured_training_flops=900, measured_inference_flops=10, measured_stored_bytes=40,
-                 parameters=10_000, trained_parameters=10)  # fmt: skip
+    t_few = runs(30)
     in_context = runs(30, IN_CONTEXT, measured_inference_flops=100, shots=32)
     evidence: Mapping[str, Any] = {
         "table9": {"T-Few": t_few, "In-context learning": in_context, "Zero-shot": runs(20, ZERO_SHOT)},
