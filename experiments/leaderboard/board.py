@@ -7,9 +7,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
 
-from experiments.leaderboard.describe import changes, variant
+from experiments.bootstrap import Estimate, answers, mean_accuracy
+from experiments.leaderboard.describe import changes, data_of, variant
+from experiments.ranks import Ranking, ranking
 from experiments.statistics import Spread, TaskAccuracy, mean_over_tasks, task_accuracy
 from tfew_pl.errors import UserError
 from tfew_pl.record import Costs
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 OURS = "this repository"
 """Source of the records that are nobody's submission."""
+SEED = 0
+"""Of the resamples."""
+RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class Row:
     """By field of `Costs`: medians over tasks of the medians over a task's runs."""
     runs: Mapping[str, tuple[Run, ...]]
     """By task, sorted by seed."""
+    estimate: Estimate
+    """Mean over these tasks of the medians, in percent, with its bootstrap interval."""
     complete: bool = False
     """Whether it has every task of its section."""
     rank: float | None = None
@@ -66,6 +73,11 @@ class Row:
         return mean_over_tasks(self.tasks) if self.complete else None
 
     @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the mean, in percent; None where tasks are missing."""
+        return (self.estimate.low, self.estimate.high) if self.complete else None
+
+    @property
     def medians(self) -> dict[str, float]:
         """Median accuracy by task, in percent."""
         return {task.task: task.accuracy.median for task in self.tasks}
@@ -77,11 +89,13 @@ class Row:
             "source": self.source,
             "method": self.spec.method,
             "backbone": self.spec.backbone,
-            "data": self.spec.data,
+            "data": data_of(self.spec),
             "changes": list(self.changes),
             "rank": self.rank,
             "accuracy": self.mean.median if self.mean else None,
             "accuracy_iqr": self.mean.iqr if self.mean else None,
+            "accuracy_low": self.interval[0] if self.interval else None,
+            "accuracy_high": self.interval[1] if self.interval else None,
             "costs": dict(self.costs),
             "revisions": {key: getattr(self.spec.revisions, key) for key in ("backbone", "initial")},
             "tasks": [
@@ -112,6 +126,8 @@ class Section:
     """Those that any row has, in the order of the paper's tables."""
     rows: tuple[Row, ...]
     """Best rank first, incomplete rows last."""
+    ranking: Ranking | None
+    """Of the complete rows, by their ids; None for fewer than two."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +141,12 @@ class Board:
         return [row.values() for section in self.sections for row in section.rows]
 
 
-def board(sources: Mapping[str, Iterable["RunRecord"]]) -> Board:
-    """The leaderboard of the records of every source; records of tasks that are none of ours are left out.
+def board(sources: Mapping[str, Iterable["RunRecord"]], resamples: int = RESAMPLES) -> Board:
+    """The leaderboard.
+
+    Args:
+        sources: records by who made them; those of tasks other than the held-out ones are left out.
+        resamples: of every bootstrap interval.
 
     Raises:
         UserError: there is no record, or records do not belong together; the message says which.
@@ -135,10 +155,10 @@ def board(sources: Mapping[str, Iterable["RunRecord"]]) -> Board:
     if not known:
         raise UserError("there is no record for a leaderboard; make some with: tfew grid table1")
     _check_versions(known)
-    rows = _rows(known)
+    rows = _rows(known, resamples)
     by_data: dict[str, list[Row]] = {}
     for row in rows:
-        by_data.setdefault(row.spec.data, []).append(row)
+        by_data.setdefault(data_of(row.spec), []).append(row)
     return Board(tuple(_section(data, by_data[data]) for data in sorted(by_data, reverse=True)))  # pocket, hub
 
 
@@ -146,7 +166,7 @@ def _check_versions(records: Iterable[tuple[str, "RunRecord"]]) -> None:
     """Runs on different versions of a task's data cannot be compared."""
     first: dict[tuple[str, str], tuple[str, RunRecord]] = {}
     for source, record in records:
-        of, other = first.setdefault((record.spec.data, record.spec.task), (source, record))
+        of, other = first.setdefault((data_of(record.spec), record.spec.task), (source, record))
         if record.spec.revisions.data != other.spec.revisions.data:
             raise UserError(
                 f"records {other.spec.digest} ({of}) and {record.spec.digest} ({source}) were made on different "
@@ -154,23 +174,25 @@ def _check_versions(records: Iterable[tuple[str, "RunRecord"]]) -> None:
             )
 
 
-def _rows(records: Iterable[tuple[str, "RunRecord"]]) -> list[Row]:
+def _rows(records: Iterable[tuple[str, "RunRecord"]], resamples: int) -> list[Row]:
     groups: dict[tuple[str, str], list[RunRecord]] = {}
     for source, record in records:
         groups.setdefault((source, variant(record.spec)), []).append(record)
-    return [_row(source, group) for (source, _), group in groups.items()]
+    return [_row(source, group, resamples) for (source, _), group in groups.items()]
 
 
-def _row(source: str, records: Sequence["RunRecord"]) -> Row:
+def _row(source: str, records: Sequence["RunRecord"], resamples: int) -> Row:
     spec = records[0].spec
     by_task = {task: [r for r in records if r.spec.task == task] for task in TASKS}
     groups = {task: sorted(group, key=lambda r: r.spec.seed) for task, group in by_task.items() if group}
     try:
         tasks = tuple(task_accuracy(group) for group in groups.values())
+        right = [answers(group) for group in groups.values()]
     except ValueError as error:
         raise UserError(f"{source}: the records of {spec.method} ({spec.backbone}) disagree: {error}") from error
     runs = {task: tuple(map(_run, group)) for task, group in groups.items()}
-    return Row(source, spec, changes(spec), tasks, _median_costs(groups.values()), runs)
+    estimate = mean_accuracy(right, np.random.default_rng(SEED), resamples)
+    return Row(source, spec, changes(spec), tasks, _median_costs(groups.values()), runs, estimate)
 
 
 def _median_costs(groups: Collection[Sequence["RunRecord"]]) -> dict[str, float]:
@@ -190,14 +212,11 @@ def _run(record: "RunRecord") -> Run:
 
 def _section(data: str, rows: Sequence[Row]) -> Section:
     tasks = tuple(task for task in TASKS if any(task in row.runs for row in rows))
-    complete = [row for row in rows if len(row.runs) == len(tasks)]
-    ranks = _average_ranks([row.medians for row in complete])
-    ranked = [dataclasses.replace(row, complete=True, rank=rank) for row, rank in zip(complete, ranks, strict=True)]
-    ranked.sort(key=lambda row: (row.rank, -sum(row.medians.values())))
+    complete = [dataclasses.replace(row, complete=True) for row in rows if len(row.runs) == len(tasks)]
+    found = None
+    if len(complete) > 1:
+        found = ranking({row.id: [row.medians[task] for task in tasks] for row in complete})
+    ranked = [dataclasses.replace(row, rank=found.ranks[row.id] if found else 1.0) for row in complete]
+    ranked.sort(key=lambda row: (row.rank or 0.0, -sum(row.medians.values())))
     rest = sorted((row for row in rows if len(row.runs) < len(tasks)), key=lambda row: row.spec.label())
-    return Section(data, tasks, (*ranked, *rest))
-
-
-def _average_ranks(medians: Sequence[Mapping[str, float]]) -> list[float]:
-    """The mean over tasks of every row's rank, 1 for the most accurate; ties share the mean of their ranks."""
-    return pd.DataFrame(medians).rank(ascending=False).mean(axis=1).tolist()
+    return Section(data, tasks, (*ranked, *rest), found)

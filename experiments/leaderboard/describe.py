@@ -22,6 +22,12 @@ def variant(spec: RunSpec) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def data_of(spec: RunSpec) -> str:
+    """`pocket` or `hub`; a folder of one's own holds the hub's files."""
+    data: str = spec.identity()["data"]
+    return data
+
+
 def changes(spec: RunSpec) -> tuple[str, ...]:
     """What differs from the method's default, as the command line would say it: `without unlikelihood`,
     `recipe.steps=300`.

@@ -13,12 +13,13 @@ from experiments.specs import convert
 from tfew_pl.errors import UserError
 from tfew_pl.record import SCHEMA_VERSION, Costs, RunRecord
 from tfew_pl.spec import RunSpec
-from tfew_pl.store import ADAPTATION, LOSSES, PREDICTIONS, RECORD
+from tfew_pl.store import ADAPTATION, LOSSES, PREDICTIONS, RECORD, file_digest
 from tfew_pl.tasks import TASKS
 from tfew_pl.tasks.data import POCKET, load_data
 
 _FILES = {RECORD, PREDICTIONS, LOSSES}
 _KEYS = {"version", "digest", "spec", "accuracy", "costs", "environment"}
+_DIGESTS = "files"
 _PREDICTION_COLUMNS = ["template", "example", "gold", "predicted"]
 _LOSS_COLUMNS = ["step", "lm", "unlikelihood", "length_norm"]
 _LONGEST_TEXT = 320
@@ -45,10 +46,11 @@ def read(folder: Path) -> RunRecord:
         values = json.loads((folder / RECORD).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise InvalidRecordError(f"{RECORD} is not valid JSON ({error})") from error
-    if not isinstance(values, dict) or set(values) != _KEYS:
-        raise InvalidRecordError(f"{RECORD} must have exactly the keys {', '.join(sorted(_KEYS))}")
+    if not isinstance(values, dict) or values.keys() - {_DIGESTS} != _KEYS:
+        raise InvalidRecordError(f"{RECORD} must have exactly the keys {', '.join(sorted(_KEYS))} and {_DIGESTS}")
     if values["version"] != SCHEMA_VERSION:
         raise InvalidRecordError(f"schema version {values['version']!r}, expected {SCHEMA_VERSION}")
+    _check_digests(folder, values.get(_DIGESTS, {}))
     spec = _typed(RunSpec, values["spec"], "spec")
     if not folder.name == values["digest"] == spec.digest:
         raise InvalidRecordError(f"the digest of its spec is {spec.digest}, its folder and file say otherwise")
@@ -79,6 +81,16 @@ def _check_files(folder: Path) -> None:
         raise InvalidRecordError("holds something that is not a plain file")
     if (folder / RECORD).stat().st_size > _LARGEST_JSON:
         raise InvalidRecordError(f"{RECORD} is larger than {_LARGEST_JSON} bytes")
+
+
+def _check_digests(folder: Path, digests: Any) -> None:
+    """Whether the files are those that the record was saved with; older records do not say."""
+    if not isinstance(digests, dict) or not digests.keys() <= {PREDICTIONS, LOSSES, ADAPTATION}:
+        raise InvalidRecordError(f"{_DIGESTS}: expected digests of {PREDICTIONS}, {LOSSES} and {ADAPTATION}")
+    for name, digest in digests.items():
+        path = folder / name
+        if path.is_file() and file_digest(path) != digest:
+            raise InvalidRecordError(f"{name} has changed since the record was saved")
 
 
 def _refuse_constant(name: str) -> float:
@@ -128,7 +140,7 @@ def _quoted(value: object) -> str:
 
 
 def _table(path: Path, columns: Sequence[str], *, whole: bool) -> Any:
-    """A parquet file as a data frame, if it has exactly these columns of finite numbers."""
+    """A parquet file as a data frame, if it has exactly these columns, of whole numbers or of any but infinite ones."""
     try:
         with pq.ParquetFile(path) as file:
             if file.metadata.num_rows > _MOST_ROWS or file.schema_arrow.names != list(columns):
@@ -139,7 +151,7 @@ def _table(path: Path, columns: Sequence[str], *, whole: bool) -> Any:
     except (OSError, ValueError) as error:  # pyarrow's errors are among these
         raise InvalidRecordError(f"{path.name} cannot be read ({str(error).splitlines()[0]})") from error
     kinds = "iu" if whole else "iuf"
-    if any(table[name].dtype.kind not in kinds for name in columns) or not np.isfinite(table.to_numpy(float)).all():
+    if any(table[name].dtype.kind not in kinds for name in columns) or np.isinf(table.to_numpy(float)).any():
         raise InvalidRecordError(f"{path.name}: expected {'whole ' if whole else 'finite '}numbers only")
     return table
 

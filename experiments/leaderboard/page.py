@@ -69,6 +69,7 @@ def _section(section: Section) -> dict[str, Any]:
         "title": _TITLES.get(section.data, section.data),
         "tasks": [TASKS[name] for name in section.tasks],
         "rows": section.rows,
+        "ranking": section.ranking,
         "best": _best(section),
         "figures": _figures(section),
     }

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from experiments.leaderboard.board import OURS
-from experiments.leaderboard.describe import variant
+from experiments.leaderboard.describe import data_of, variant
 from experiments.leaderboard.foreign_record import InvalidRecordError, read
 from tfew_pl.errors import UserError
 from tfew_pl.record import RunRecord
 from tfew_pl.spec import ZERO_SHOT
-from tfew_pl.store import RunStore
+from tfew_pl.store import LEASES, RunStore
 from tfew_pl.tasks import TASKS
 from tfew_pl.tasks.splits import OFFICIAL_SEEDS
 
@@ -77,8 +77,8 @@ def checked(folder: Path) -> list[RunRecord]:
         raise UserError(f"cannot read {folder}: {error.strerror or error}") from error
     records, problems = [], []
     for entry in entries:
-        if entry.name.startswith("."):
-            continue  # what a writer left behind
+        if entry.name.startswith(".") or entry.name == LEASES:
+            continue  # what a writer left behind, and what runners tell each other
         try:
             records.append(read(entry))
         except InvalidRecordError as problem:
@@ -129,7 +129,7 @@ def _mixed_data(records: Sequence[RunRecord]) -> Iterator[str]:
     """A task's data must be of one version, and its correct choices the same in every record."""
     first: dict[tuple[str, str], RunRecord] = {}
     for record in records:
-        other = first.setdefault((record.spec.data, record.spec.task), record)
+        other = first.setdefault((data_of(record.spec), record.spec.task), record)
         one, two = (r.predictions.loc[r.predictions["template"] == 0, "gold"].to_numpy() for r in (record, other))
         length = min(len(one), len(two))
         same = record.spec.revisions.data == other.spec.revisions.data

@@ -76,7 +76,7 @@ def example(make_variants: Callable[[], dict[str, list[RunRecord]]]) -> Board:
         for r in records
         if r.spec.method == "ia3"
     ]
-    return board({OURS: [*records, *cheaper], HOSTILE: theirs})
+    return board({OURS: [*records, *cheaper], HOSTILE: theirs}, resamples=10)
 
 
 @pytest.fixture(name="make_record", scope="session")

@@ -1,13 +1,16 @@
 """The leaderboard's content, against independent formulas."""
 
 import dataclasses
+import functools
 import json
 import statistics
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from experiments.leaderboard.board import OURS, Board, board
+from experiments.leaderboard.board import OURS, Board
+from experiments.leaderboard.board import board as make_board
 from experiments.leaderboard.describe import changes, variant
 from tfew_pl.errors import UserError
 from tfew_pl.recipe import RECIPES, Recipe, without
@@ -16,6 +19,7 @@ from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, Evaluation, Revisions, RunSpec
 from tfew_pl.tasks import TASKS
 
 Variants = dict[str, list[RunRecord]]
+board = functools.partial(make_board, resamples=10)
 
 
 def records(variants: Variants) -> list[RunRecord]:
@@ -47,6 +51,14 @@ def test_values(variants: Variants) -> None:
     assert row["accuracy"] == pytest.approx(statistics.mean(task["accuracy"] for task in row["tasks"]))
 
 
+def test_the_mean_lies_in_its_interval(make_record: Callable[[RunSpec], RunRecord]) -> None:
+    """About as wide as a binomial's: three of four of 240 examples are right, through each of some templates."""
+    row = board({OURS: [make_record(RunSpec(task="rte", seed=seed)) for seed in (0, 1)]}, resamples=200).values()[0]
+    assert row["accuracy_low"] < row["accuracy"] < row["accuracy_high"]
+    assert 1 < row["accuracy_high"] - row["accuracy_low"] < 4 * 100 * (0.75 * 0.25 / 240) ** 0.5
+    assert row["rank"] == 1.0
+
+
 def test_ranks_are_means_over_tasks_and_ties_share(variants: Variants) -> None:
     twin = [changed(record, shots=7) for record in variants["T-Few"]]
     rows = board({OURS: [*records(variants), *twin]}).sections[0].rows
@@ -64,7 +76,8 @@ def test_incomplete_rows_come_last_and_have_neither_mean_nor_rank(variants: Vari
     some = [changed(r, method="lora") for r in variants["T-Few"] if r.spec.task in ("rte", "cb")]
     rows = board({OURS: [*some, *records(variants)]}).sections[0].rows
     assert [row.spec.method for row in rows] == ["ia3", ZERO_SHOT, IN_CONTEXT, "lora"]
-    assert (rows[-1].mean, rows[-1].rank, set(rows[-1].runs)) == (None, None, {"rte", "cb"})
+    last = rows[-1]
+    assert (last.mean, last.interval, last.rank, set(last.runs)) == (None, None, None, {"rte", "cb"})
     assert rows[0].rank == 1.0
 
 
@@ -75,6 +88,11 @@ def test_sources_and_data_stand_apart(variants: Variants) -> None:
     assert [row.source for row in made.sections[0].rows if row.spec.method == "ia3"] == [OURS, "a lab"]
     assert len({row.id for section in made.sections for row in section.rows}) == 5
     assert made.sections[1].rows[0].rank == 1.0
+
+
+def test_a_folder_of_the_hubs_files_is_the_hub(variants: Variants) -> None:
+    (section,) = board({OURS: [changed(record, data="some/folder") for record in variants["Zero-shot"]]}).sections
+    assert section.data == section.rows[0].values()["data"] == "hub"
 
 
 def test_it_is_a_pure_function_of_records(variants: Variants, example: Board) -> None:

@@ -17,7 +17,7 @@ from experiments.leaderboard.submission import submissions, submit
 from tfew_pl.errors import UserError
 from tfew_pl.record import RunRecord
 from tfew_pl.spec import ZERO_SHOT, Evaluation, RunSpec
-from tfew_pl.store import RunStore
+from tfew_pl.store import RunStore, file_digest
 from tfew_pl.tasks import TASKS
 
 Maker = Callable[[RunSpec], RunRecord]
@@ -121,6 +121,9 @@ def test_hostile_names_that_can_be_are_kept_as_they_are(folder: Path, tmp_path: 
         (lambda v: v["costs"].update(parameters=-1), "a cost is negative"),
         (lambda v: v["costs"].update(inference_flops=float("nan")), "NaN is no number"),
         (lambda v: v["costs"].update(inference_flops="1"), "costs.inference_flops: '1' is not valid"),
+        (lambda v: v["files"].update({"losses.parquet": "0"}), "losses.parquet has changed since the record was saved"),
+        (lambda v: v["files"].update({"../x": "0"}), "files: expected digests of predictions.parquet"),
+        (lambda v: v.update(files=[]), "files: expected digests of predictions.parquet"),
         (lambda v: v.update(environment=[]), "environment: expected an object"),
         (lambda v: v.update(accuracy={}), "accuracy: expected the templates of copa"),
         (lambda v: v.update(accuracy=dict.fromkeys(v["accuracy"], 1.0)), "is 1.0; its predictions give 0."),
@@ -137,9 +140,11 @@ def test_a_record_that_is_not_as_it_should_be(
 
 
 def _spoil(path: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    """Changes a table, and the digest that the record keeps of it."""
     table = change(pd.read_parquet(path))
     path.unlink()
     table.to_parquet(path, index=False)
+    rewrite(path.with_name("record.json"), lambda v: v["files"].update({path.name: file_digest(path)}))
 
 
 @pytest.mark.parametrize(
@@ -163,6 +168,34 @@ def test_predictions_that_are_not_whole(
     assert reason in message
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda t: t.assign(lm=float("inf")), "losses.parquet: expected finite numbers only"),
+        (lambda t: t.assign(lm="x"), "losses.parquet: expected finite numbers only"),
+        (lambda t: t.drop(columns="step"), "losses.parquet: expected the columns step, lm"),
+    ],
+)
+def test_losses_that_are_none(
+    one: Path, tmp_path: Path, change: Callable[[pd.DataFrame], pd.DataFrame], reason: str
+) -> None:
+    _spoil(one / "losses.parquet", change)
+    assert reason in refused(one.parent, tmp_path)
+
+
+def test_a_file_that_is_no_table(one: Path, tmp_path: Path) -> None:
+    path = one / "predictions.parquet"
+    path.unlink()
+    path.write_text("x")
+    rewrite(one / "record.json", lambda v: v["files"].update({path.name: file_digest(path)}))
+    assert "predictions.parquet cannot be read" in refused(one.parent, tmp_path)
+
+
+def test_a_loss_that_was_left_out_is_no_number(one: Path, tmp_path: Path) -> None:
+    _spoil(one / "losses.parquet", lambda t: t.assign(unlikelihood=float("nan")))
+    assert "expected 42, 1024, 0, 1, 32" in refused(one.parent, tmp_path)  # the record itself is taken
+
+
 def test_predictions_outside_the_choices(one: Path, tmp_path: Path) -> None:
     """A wrong prediction that is no choice at all leaves the accuracy as it is."""
     _spoil(
@@ -180,7 +213,7 @@ def test_predictions_outside_the_choices(one: Path, tmp_path: Path) -> None:
         (lambda p: (p / "adaptation.safetensors").unlink() or (p / "adaptation.safetensors").symlink_to("/"), "plain"),
         (lambda p: (p / "record.json").unlink() or (p / "record.json").write_text("{"), "not valid JSON"),
         (lambda p: (p / "record.json").unlink() or (p / "record.json").write_text("[" * 10**5), "not valid JSON"),
-        (lambda p: (p / "losses.parquet").unlink() or (p / "losses.parquet").write_text("x"), "cannot be read"),
+        (lambda p: (p / "losses.parquet").unlink() or (p / "losses.parquet").write_text("x"), "has changed since"),
         (lambda p: p.rename(p.with_name("f" * 16)), "the digest of its spec is"),
         (lambda p: (p.parent / "notes.txt").write_text("x"), "notes.txt: not a record's folder"),
     ],
