@@ -45,8 +45,8 @@ class RunAndSave:
         """Does them and returns the medians of their accuracies over templates."""
         import torch
 
-        from tfew_pl.checkpoint import CHECKPOINTS, Checkpoint
         from tfew_pl.record import median_accuracy
+        from tfew_pl.resume import CHECKPOINTS, Checkpoint
         from tfew_pl.run import run_group
         from tfew_pl.store import RunStore
 

@@ -60,7 +60,7 @@ def _adaptation(record: RunRecord) -> Iterator[str]:
 
 def rubbish(store: RunStore) -> list[Path]:
     """What a store no longer needs: all that is not a record, and of no run that is underway, failed or was killed."""
-    from tfew_pl.checkpoint import CHECKPOINTS, runs_of
+    from tfew_pl.resume import CHECKPOINTS, runs_of
 
     finished, underway = store.digests(), set(holders(store.folder / LEASES))
     needed = underway | (set(Failures(store.folder).digests()) - finished)

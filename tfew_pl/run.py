@@ -12,7 +12,6 @@ from tfew_pl import environment, metrics
 from tfew_pl.accounting import count_flops, run_costs
 from tfew_pl.adaptation_file import backbone_digest, load_into, to_bytes
 from tfew_pl.backbones import Backbone, load_backbone
-from tfew_pl.checkpoint import Checkpoint
 from tfew_pl.datamodule import TFewDataModule
 from tfew_pl.encoding import Encoded, collate, in_slot
 from tfew_pl.grouping import group_key
@@ -25,6 +24,7 @@ from tfew_pl.quiet import quiet_lightning
 from tfew_pl.record import RunRecord
 from tfew_pl.registry import get_method
 from tfew_pl.resolve import initial_adaptation, resolve
+from tfew_pl.resume import Checkpoint
 from tfew_pl.setting import Setting
 from tfew_pl.spec import RunSpec
 from tfew_pl.trainer import make_trainer

@@ -9,11 +9,11 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from tfew_pl import checkpoint as module
-from tfew_pl.checkpoint import Checkpoint, runs_of
+from tfew_pl import resume as module
 from tfew_pl.recipe import Recipe
 from tfew_pl.record import RunRecord
 from tfew_pl.resolve import resolve
+from tfew_pl.resume import Checkpoint, runs_of
 from tfew_pl.run import run_group
 from tfew_pl.spec import Evaluation, RunSpec
 
