@@ -48,6 +48,7 @@ class Adaptation(nn.Module):
         self.slots = slots
         self._undo: list[Callable[[], None]] = []
         self._slot_of_example: Tensor | None = None
+        self._slot_of_row: dict[int, Tensor] = {}
 
     def on_detach(self, undo: Callable[[], None]) -> None:
         """Notes how to take back a change of the backbone, such as a hook handle's `remove`; last in, first out."""
@@ -75,6 +76,7 @@ class Adaptation(nn.Module):
             slot_of_example: (batch,), the slot of each example; None for slot 0 throughout.
         """
         self._slot_of_example = slot_of_example
+        self._slot_of_row.clear()
         try:
             yield
         finally:
@@ -95,7 +97,9 @@ class Adaptation(nn.Module):
             return bank
         if index is None:
             return bank[:1]
-        return bank[index.repeat_interleave(rows // len(index))]
+        if rows not in self._slot_of_row:
+            self._slot_of_row[rows] = index.repeat_interleave(rows // len(index))
+        return bank.index_select(0, self._slot_of_row[rows])
 
     def detach(self) -> None:
         """Leaves the backbone as it was, hooks and all. The parameters stay in this object."""

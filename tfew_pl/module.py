@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
@@ -17,6 +18,7 @@ from tfew_pl.method import Adaptation
 from tfew_pl.predictions import RankedChoices
 from tfew_pl.ranking import ChoiceBatch, ChoiceScores, score_choices
 from tfew_pl.recipe import Recipe
+from tfew_pl.splitting import joined, overhead_in_tokens, split_by_length
 
 LOSSES = ("lm", "unlikelihood", "length_norm")
 
@@ -52,6 +54,7 @@ class TFewModule(pl.LightningModule):
         self._history: list[tuple[int, dict[str, list[float]]]] = []
         self._sums: dict[str, Tensor] = {}
         self._batches = 0
+        self._overhead = overhead_in_tokens(backbone)
 
     def score(self, batch: ChoiceBatch, complement: bool = False) -> ChoiceScores:
         """Scores of every choice's tokens, through the slots of the batch, behind its context if that is kept."""
@@ -59,8 +62,14 @@ class TFewModule(pl.LightningModule):
             return self._contexts.score(batch)
         if self.adaptation is None:
             return score_choices(self.backbone, batch, complement)
-        with self.adaptation.use_slots(batch.slot):
-            return score_choices(self.backbone, batch, complement)
+        return score_choices(self.backbone, batch, complement, within=partial(self.adaptation.use_slots, batch.slot))
+
+    def _score_by_length(self, batch: ChoiceBatch, complement: bool) -> ChoiceScores:
+        """The same, with as little padding as pays."""
+        parts = split_by_length(batch.input_mask, self._overhead)
+        if len(parts) == 1:
+            return self.score(batch, complement)
+        return joined(batch, parts, [self.score(batch.take(part), complement) for part in parts])
 
     def on_fit_start(self) -> None:
         """Dropout is on only if the recipe asks for it (a module in evaluation mode drops nothing)."""
@@ -71,7 +80,7 @@ class TFewModule(pl.LightningModule):
         recipe = self.recipe
         slots = 1 if self.adaptation is None else self.adaptation.slots
         paper_form = recipe.unlikelihood_form == "paper"
-        scores = self.score(batch, complement=paper_form and recipe.unlikelihood_weight > 0)
+        scores = self._score_by_length(batch, complement=paper_form and recipe.unlikelihood_weight > 0)
         parts = {}
         if recipe.lm_weight:
             parts["lm"] = losses.lm_loss(scores, batch, slots)
