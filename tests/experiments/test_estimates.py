@@ -59,7 +59,9 @@ def test_limits_beyond_what_there_is_change_nothing() -> None:
 
 
 def test_lengths_are_those_of_finished_runs() -> None:
-    records = [{"spec": {"task": "rte", "backbone": "b"}, "costs": {"input_tokens": tokens}} for tokens in (50, 70, 80)]
+    records = [
+        {"spec": {"task": "rte", "backbone": "b"}, "costs": {"input_tokens": tokens}} for tokens in (50, 70, 80)
+    ]
     assert measured_lengths(records) == {("rte", "b"): 70}
 
 
