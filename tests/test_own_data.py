@@ -50,7 +50,7 @@ def test_the_commands_do_what_they_say(capsys: pytest.CaptureFixture[str]) -> No
 
     assert f"train.csv: {len(rows)} rows; the question is made of 'text', the label is 'label'" in said[0]
     assert "2 classes: bad 3, good 3" in said[0]
-    question = re.search(r'question "(.*?)"', SECTION)
+    question = re.search(r'question\s"(.*?)"', SECTION)
     assert question is not None
     assert f"  | {question[1]}\n  | {rows[0]['text']}\n  answer: {rows[0]['label']}\n" in said[0]
     assert "each by one of 4 trainings that left it out" in said[0], "a quarter of the rows in turn"

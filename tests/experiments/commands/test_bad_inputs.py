@@ -16,7 +16,6 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from tfew_pl import hub
-from tfew_pl.backbones import load_backbone
 from tfew_pl.userdata.examples import read_training
 from tfew_pl.userdata.fit import fit, fit_spec
 from tfew_pl.userdata.fitted import Fitted
@@ -125,16 +124,12 @@ def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def _no_weights(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    from transformers import T5ForConditionalGeneration
-
+def _no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(*_: Any, **__: Any) -> None:
         pytest.fail("weights were loaded before the input was checked")
 
-    load_backbone.cache_clear()
-    monkeypatch.setattr(T5ForConditionalGeneration, "from_pretrained", load)
-    yield
-    load_backbone.cache_clear()
+    for module in ("userdata.fit", "userdata.predictor", "userdata.merge", "backbones"):  # whence the others have it
+        monkeypatch.setattr(f"tfew_pl.{module}.load_backbone", load)
 
 
 def tree(folder: Path) -> Mapping[str, bytes]:
