@@ -13,7 +13,7 @@ from experiments.specs import convert
 from tfew_pl.errors import UserError
 from tfew_pl.record import SCHEMA_VERSION, Costs, RunRecord
 from tfew_pl.spec import RunSpec
-from tfew_pl.store import ADAPTATION, LOSSES, PREDICTIONS, RECORD, file_digest
+from tfew_pl.store import ADAPTATION, LOSSES, PREDICTIONS, RECORD, content_digest
 from tfew_pl.tasks import TASKS
 from tfew_pl.tasks.data import POCKET, load_data
 
@@ -89,7 +89,7 @@ def _check_digests(folder: Path, digests: Any) -> None:
         raise InvalidRecordError(f"{_DIGESTS}: expected digests of {PREDICTIONS}, {LOSSES} and {ADAPTATION}")
     for name, digest in digests.items():
         path = folder / name
-        if path.is_file() and file_digest(path) != digest:
+        if path.is_file() and content_digest(path.read_bytes()) != digest:
             raise InvalidRecordError(f"{name} has changed since the record was saved")
 
 

@@ -17,7 +17,7 @@ from experiments.leaderboard.submission import submissions, submit
 from tfew_pl.errors import UserError
 from tfew_pl.record import RunRecord
 from tfew_pl.spec import ZERO_SHOT, Evaluation, RunSpec
-from tfew_pl.store import RunStore, file_digest
+from tfew_pl.store import RunStore, content_digest
 from tfew_pl.tasks import TASKS
 
 Maker = Callable[[RunSpec], RunRecord]
@@ -144,7 +144,7 @@ def _spoil(path: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
     table = change(pd.read_parquet(path))
     path.unlink()
     table.to_parquet(path, index=False)
-    rewrite(path.with_name("record.json"), lambda v: v["files"].update({path.name: file_digest(path)}))
+    rewrite(path.with_name("record.json"), lambda v: v["files"].update({path.name: content_digest(path.read_bytes())}))
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_file_that_is_no_table(one: Path, tmp_path: Path) -> None:
     path = one / "predictions.parquet"
     path.unlink()
     path.write_text("x")
-    rewrite(one / "record.json", lambda v: v["files"].update({path.name: file_digest(path)}))
+    rewrite(one / "record.json", lambda v: v["files"].update({path.name: content_digest(path.read_bytes())}))
     assert "predictions.parquet cannot be read" in refused(one.parent, tmp_path)
 
 
