@@ -86,8 +86,7 @@ def test_a_dead_process_of_this_machine_holds_nothing(mine: Leases, tmp_path: Pa
         assert process.stdout.readline() == "taken\n"
         assert not mine.take(["a"])
         process.send_signal(signal.SIGKILL)
-        process.stdout.read()
-        # Not yet waited for: what a zombie held is free.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # now it is a zombie: what it held is free
         assert mine.take(["a"])
     assert mine.take(["b"])
     assert names(tmp_path) == ["a.1", "b.1"]
