@@ -13,6 +13,8 @@ from tfew_pl.store import LEASES
 
 _LOOK_SECONDS = 1.0
 """Between two looks at the store."""
+_PARTING_SECONDS = 10.0
+"""For runners that find nothing left to do, before they are ended."""
 
 
 class Cluster(Protocol):
@@ -71,8 +73,15 @@ class RemoteRunners:
                     raise LauncherError(f"no runner is left, and {len(queue.unreported())} runs are: {why}")
                 if queue.open:
                     time.sleep(_LOOK_SECONDS)
+            self._part()
         finally:
             self._cluster.stop()
+
+    def _part(self) -> None:
+        """Lets runners give their leases back."""
+        end = time.monotonic() + _PARTING_SECONDS
+        while self._cluster.running() and time.monotonic() < end:
+            time.sleep(0.1)
 
     def _started(self, queue: WorkQueue, shown: dict[str, set[str]]) -> Iterator[Event]:
         """What runners have begun since the last look; they are numbered as they are first seen."""
