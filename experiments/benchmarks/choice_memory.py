@@ -10,6 +10,7 @@ import typer
 
 from experiments.benchmarks import report, workloads
 from experiments.benchmarks.contenders import Ours
+from experiments.output import Column
 from tfew_pl import ranking
 
 CHOICES = (2, 4, 8, 16, 32, 77)
@@ -73,9 +74,9 @@ def command(
                 peaks.append(pool.apply(_peak_bytes, (model, choices, tokens)))
         rows.append({"choices": choices, "whole": peaks[0], "parts": peaks[1]})
     columns = (
-        report.Column("choices", "choices", "right"),
-        report.Column("whole", "all at once, MB", "right", lambda value: f"{value / 1e6:.0f}"),
-        report.Column("parts", f"in parts of {PART} tokens, MB", "right", lambda value: f"{value / 1e6:.0f}"),
+        Column("choices", "choices", "right"),
+        Column("whole", "all at once, MB", "right", lambda value: f"{value / 1e6:.0f}"),
+        Column("parts", f"in parts of {PART} tokens, MB", "right", lambda value: f"{value / 1e6:.0f}"),
     )
     report.report("Peak memory above that of one choice", rows, columns, json, model=model)
     if figure is not None:

@@ -9,6 +9,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 
 from experiments.benchmarks import report, workloads
 from experiments.benchmarks.contenders import Ours, Peft
+from experiments.output import Column
 from tfew_pl.costs import count_flops
 from tfew_pl.errors import UserError
 from tfew_pl.ranking import ChoiceBatch
@@ -22,7 +23,7 @@ def _t0_3b() -> T5ForConditionalGeneration:
     """T0-3B's shape with random weights in bf16, on the GPU."""
     config = T5Config(
         vocab_size=32128, d_model=2048, d_kv=64, d_ff=5120, num_layers=24, num_decoder_layers=24, num_heads=32,
-        feed_forward_proj="gated-gelu", dropout_rate=0.0, decoder_start_token_id=0,
+        feed_forward_proj="gated-gelu", dropout_rate=0.0,
     )  # fmt: skip
     torch.manual_seed(0)
     with torch.device("cuda"):
@@ -81,11 +82,11 @@ def command(
         del one
         torch.cuda.empty_cache()
     columns = (
-        report.Column("variant", "variant"),
-        report.Column("seconds", "s for 1,000 steps", "right", "{:.0f}".format),
-        report.Column("seconds_a_run", "s a run", "right", "{:.0f}".format),
-        report.Column("mfu", "MFU", "right", "{:.2f}".format),
-        report.Column("memory", "peak GB", "right", "{:.1f}".format),
+        Column("variant", "variant"),
+        Column("seconds", "s for 1,000 steps", "right", "{:.0f}".format),
+        Column("seconds_a_run", "s a run", "right", "{:.0f}".format),
+        Column("mfu", "MFU", "right", "{:.2f}".format),
+        Column("memory", "peak GB", "right", "{:.1f}".format),
     )
     report.report("T-Few on T0-3B's shapes", rows, columns, json, steps=steps, peak_tflops=peak)
 

@@ -1,12 +1,14 @@
 """The share of matrix products in a training step's time, and how near they are to the machine's peak."""
 
 import time
+from functools import partial
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
 from experiments.benchmarks import report, workloads
 from experiments.benchmarks.contenders import Ours
+from experiments.output import Column
 from tfew_pl.costs import count_flops
 
 _PRODUCTS = ("aten::mm", "aten::bmm", "aten::addmm", "aten::baddbmm")
@@ -41,7 +43,7 @@ def command(
     vocabulary = ours.module.backbone.config.vocab_size
     batches = [workloads.batch(seed, vocabulary) for seed in range(rounds)]
     ours.step(batches[0])
-    flops = sum(count_flops(lambda one=batch: ours.step(one)) for batch in batches)
+    flops = sum(count_flops(partial(ours.step, batch)) for batch in batches)
     peak = _peak()
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         for batch in batches:
@@ -56,10 +58,10 @@ def command(
         "of_peak": flops / products / peak,
     }
     columns = (
-        report.Column("share", "share of the time", "right", "{:.2f}".format),
-        report.Column("speed", "GFLOP/s", "right", "{:.0f}".format),
-        report.Column("peak", "peak GFLOP/s", "right", "{:.0f}".format),
-        report.Column("of_peak", "of the peak", "right", "{:.2f}".format),
+        Column("share", "share of the time", "right", "{:.2f}".format),
+        Column("speed", "GFLOP/s", "right", "{:.0f}".format),
+        Column("peak", "peak GFLOP/s", "right", "{:.0f}".format),
+        Column("of_peak", "of the peak", "right", "{:.2f}".format),
     )
     report.report("Matrix products of a training step", [row], columns, json, model=model, threads=threads)
 

@@ -4,6 +4,7 @@ import torch
 
 from experiments.benchmarks import report, timing, workloads
 from experiments.benchmarks.contenders import Ours
+from experiments.output import Column
 
 SLOTS = (1, 2, 5, 8, 16)
 
@@ -31,8 +32,8 @@ def command(
         variants[str(count)] = lambda number, ours=ours, batches=batches: ours.step(batches[number])
     seconds = timing.interleaved(variants, rounds, clock)
     a_run = {name: [value / int(name) for value in values] for name, values in seconds.items()}
-    columns = (report.Column("variant", "slots", "right"), *report.TIMES[1:-1],
-               report.Column("ratio", "times a run alone", "right", "{:.2f}".format))  # fmt: skip
+    columns = (Column("variant", "slots", "right"), *report.TIMES[1:-1],
+               Column("ratio", "times a run alone", "right", "{:.2f}".format))  # fmt: skip
     report.report(
         "A training step, a run", timing.rows(a_run, "1"), columns, json,
         model=model, inputs=inputs, rounds=rounds, threads=threads, clock=clock,

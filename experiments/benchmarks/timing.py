@@ -46,7 +46,7 @@ def rows(seconds: Mapping[str, list[float]], reference: str) -> list[dict[str, o
     """
     found = []
     for name, values in seconds.items():
-        first, _, third = statistics.quantiles(values, n=4) if len(values) > 1 else (values[0],) * 3
+        first, _, third = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else (values[0],) * 3
         ratio = statistics.median(one / two for one, two in zip(values, seconds[reference], strict=True))
         found.append(
             {

@@ -22,7 +22,7 @@ def t5_small() -> T5ForConditionalGeneration:
     """A model of T5-small's shape (v1.1: gated GELU, a head of its own), its weights random."""
     config = T5Config(
         vocab_size=32128, d_model=512, d_kv=64, d_ff=1024, num_layers=8, num_decoder_layers=8, num_heads=6,
-        feed_forward_proj="gated-gelu", dropout_rate=0.0, decoder_start_token_id=0,
+        feed_forward_proj="gated-gelu", dropout_rate=0.0,
     )  # fmt: skip
     torch.manual_seed(0)
     model = T5ForConditionalGeneration(config)

@@ -91,8 +91,8 @@ def test_scores_and_gradients_equal_the_plain_ones(
     scores, loss = _plain_losses(plain, of_plain, batch)
     module = TFewModule(fast, of_fast, Recipe(), choices=80)
     module._overhead = overhead
-    module.score = lambda part, complement=False: score_choices(  # type: ignore[method-assign]
-        fast, part, complement, within=partial(of_fast.use_slots, part.slot), tokens=tokens
+    module.score = lambda batch, complement=False: score_choices(  # type: ignore[method-assign]
+        fast, batch, complement, within=partial(of_fast.use_slots, batch.slot), tokens=tokens
     )
     found = module._score_by_length(batch, True)
     _close(found.log_probability, scores.log_probability)
