@@ -71,13 +71,14 @@ def run(
     """
     from experiments.commands.grid import run_grid
     from experiments.grid import DEFAULT_STORE, Grid, GridRun
+    from experiments.launchers.choose import How
     from tfew_pl.store import RunStore
 
     specs = _specs(task, variant, leave_out, method, backbone, data, seed, steps, settings)
     folder = store or DEFAULT_STORE
     kind = "with a fifth of the training examples left out at a time" if leave_out else "on the test sets"
     grid = Grid("raft", f"RAFT, {kind}", folder, tuple(GridRun(spec.method, spec) for spec in specs))
-    run_grid(grid, RunStore(folder), workers=workers, threads=threads, slots=None, retries=2)
+    run_grid(grid, RunStore(folder), How(workers=workers, threads=threads))
     _show(_records(specs, folder), json=False)
 
 

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins.environments import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
@@ -182,7 +181,6 @@ def pretrain(
             accelerator="cpu",
             devices=processes,
             strategy=strategy,
-            plugins=[LightningEnvironment()],  # processes of its own, whatever Slurm is on the machine
             precision="32-true",
             max_steps=schedule.steps,
             use_distributed_sampler=False,
