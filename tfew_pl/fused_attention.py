@@ -136,7 +136,8 @@ def _buckets(
     queries: int, keys: int, past: int, bidirectional: bool, buckets: int, distance: int, device: torch.device
 ) -> Tensor:
     """(queries, keys), the bucket of each relative position."""
-    of_query = torch.arange(queries, device=device)[:, None] + past
-    of_key = torch.arange(keys, device=device)[None, :]
-    found: Tensor = T5Attention._relative_position_bucket(of_key - of_query, bidirectional, buckets, distance)
+    with torch.inference_mode(False):  # what an evaluation has made, a training may need
+        of_query = torch.arange(queries, device=device)[:, None] + past
+        of_key = torch.arange(keys, device=device)[None, :]
+        found: Tensor = T5Attention._relative_position_bucket(of_key - of_query, bidirectional, buckets, distance)
     return found

@@ -169,9 +169,10 @@ def test_it_works_with_what_scikit_learn_makes_of_classifiers() -> None:
 
 
 def test_the_random_state_decides(fitted: TFewClassifier) -> None:
-    def fit(state: Any) -> Any:
-        return TFewClassifier(backbone="tiny", steps=2, random_state=state).fit(TEXTS, LABELS).predict_proba(TEXTS)
+    def fit(state: Any, method: str = "ia3") -> Any:
+        classifier = TFewClassifier(backbone="tiny", method=method, steps=2, random_state=state)
+        return classifier.fit(TEXTS, LABELS).predict_proba(TEXTS)
 
     np.testing.assert_array_equal(fit(42), fitted.predict_proba(TEXTS))
-    assert (fit(1) != fit(42)).any()
+    assert (fit(1, "lora") != fit(42, "lora")).any()  # it starts at random, where all vectors of (IA)3 start at one
     np.testing.assert_array_equal(fit(np.random.RandomState(3)), fit(np.random.RandomState(3)))

@@ -150,3 +150,14 @@ def test_bfloat16_is_close(kind: str, make_model: Any, make_examples: Any) -> No
     with torch.no_grad():
         expected, found = (score_choices(m, batch).log_probability for m in (plain, model))
     torch.testing.assert_close(found, expected, atol=0.3, rtol=0.1)
+
+
+def test_positions_seen_in_an_evaluation_can_be_trained(make_model: Any) -> None:
+    """Their buckets are kept: those made in inference mode must serve a training too."""
+    model = make_model("gated")
+    fuse(model)
+    tokens = torch.ones(1, 37, dtype=torch.long)  # a length that no other test has
+    with torch.inference_mode():
+        model(input_ids=tokens, labels=tokens)
+    model(input_ids=tokens, labels=tokens).loss.backward()
+    assert model.encoder.block[0].layer[0].SelfAttention.relative_attention_bias.weight.grad.abs().sum() > 0

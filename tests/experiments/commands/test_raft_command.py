@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from experiments.launchers.choose import How
 from experiments.raft.runs import raft_specs
 from tfew_pl.record import RunRecord
 from tfew_pl.spec import RunSpec
@@ -64,8 +65,8 @@ def test_run_does_what_is_missing_and_shows_what_was_found(
 ) -> None:
     asked: list[Any] = []
 
-    def run_grid(grid: Any, records: RunStore, **options: Any) -> None:
-        asked.append((grid, records.folder, options["workers"]))
+    def run_grid(grid: Any, records: RunStore, how: How) -> None:
+        asked.append((grid, records.folder, how.workers))
         save([run.spec for run in grid.runs])
 
     monkeypatch.setattr("experiments.commands.grid.run_grid", run_grid)
