@@ -6,7 +6,7 @@ PYTHON ?= python3
 TORCH_VERSION := 2.13.0
 PROMPTSOURCE_VERSION := 0.2.3
 
-# What reproduce-table1 runs on; empty means the command's own default.
+# What the reproduce targets run on; empty means the command's own default.
 BACKBONE ?=
 DATA ?=
 STORE ?=
@@ -14,6 +14,13 @@ WORKERS ?=
 # Processes that share the tests, and anything else for pytest: make test ARGS="-k losses"
 TEST_WORKERS ?= 2
 ARGS ?=
+
+# By the number of the paper's; some are made of another one's runs.
+TABLES := $(addprefix reproduce-table,1 2 3 4 5 6 7 8 9 10 11)
+FIGURES := reproduce-figure2 reproduce-figure3
+GRID_OF_table11 := table2
+GRID_OF_figure2 := table4
+GRID_OF_figure3 := table1
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,16 +40,40 @@ PINNED := import json, sys; report = json.load(sys.stdin)["install"]; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup reproduce-table1 test lint types check format constraints clean
+.PHONY: help setup reproduce-all $(TABLES) $(FIGURES) leaderboard test lint types check format constraints clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z0-9-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-reproduce-table1: $(READY) ## train and evaluate what Table 1 compares, then print it (BACKBONE= DATA= STORE= WORKERS=)
-	@$(BIN)/tfew grid experiments/grids/table1.yaml $(SELECTION) $(if $(WORKERS),--workers $(WORKERS))
-	@$(BIN)/tfew table 1 $(SELECTION)
+# What is missing of each is trained and evaluated first (BACKBONE=, DATA=, STORE= and WORKERS= hold for all).
+reproduce-table1: ## what Table 1 compares: accuracy and cost of T-Few, zero-shot and in-context learning
+reproduce-table2: ## RAFT, means over its datasets
+reproduce-table3: ## the losses, in full fine-tuning
+reproduce-table4: ## every method, with both losses
+reproduce-table5: ## every method, with L_LN alone
+reproduce-table6: ## every method, with L_UL alone
+reproduce-table7: ## every method, without either
+reproduce-table8: ## (IA)3 with and without pre-training
+reproduce-table9: ## T-Few, zero-shot and in-context learning by dataset
+reproduce-table10: ## ablations of T-Few
+reproduce-table11: ## RAFT by dataset, of Table 2's runs
+reproduce-figure2: ## accuracy against parameters, of Table 4's runs
+reproduce-figure3: ## accuracy against inference FLOPs, of Table 1's runs
+
+$(TABLES) $(FIGURES): reproduce-%: $(READY)
+	@$(BIN)/tfew grid $(or $(GRID_OF_$*),$*) $(SELECTION) $(if $(WORKERS),--workers $(WORKERS))
+	@$(BIN)/tfew $(subst table,table ,$(subst figure,figure ,$*)) $(SELECTION)
+
+reproduce-all: $(READY) ## all tables and figures
+	@for grid in $$($(BIN)/tfew table all --unfinished $(SELECTION)); do \
+	  $(BIN)/tfew grid $$grid $(SELECTION) $(if $(WORKERS),--workers $(WORKERS)) || exit; \
+	done
+	@$(BIN)/tfew table all $(SELECTION)
 
 SELECTION = $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(DATA),--data $(DATA)) $(if $(STORE),--store $(STORE))
+
+leaderboard: $(READY) ## build results/leaderboard/index.html from finished runs
+	@$(BIN)/tfew leaderboard build
 
 test: $(READY) ## run the tests (ARGS="-k losses" for some of them, TEST_WORKERS=2 processes)
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
@@ -68,14 +99,14 @@ constraints: ## pin anew the newest versions that setup.cfg admits, in constrain
 	$(PYTHON) -c '$(SUPPORTED)' && $(PYTHON) -m venv "$$folder/venv" && \
 	echo "torch==$(TORCH_VERSION)" > "$$folder/torch.txt" && \
 	"$$folder/venv/bin/python" -m pip install --quiet --dry-run --ignore-installed --report "$$folder/report.json" \
-	  -c "$$folder/torch.txt" ".[dev]" && \
+	  -c "$$folder/torch.txt" ".[dev,quantization]" && \
 	{ echo "# What a set-up installs, to the version. Made by 'make constraints' from setup.cfg and the Makefile's"; \
 	  echo "# TORCH_VERSION; run it to move to newer versions, then 'make check', and commit the two together."; \
 	  "$$folder/venv/bin/python" -c '$(PINNED)' < "$$folder/report.json"; } > "$$folder/constraints.txt" && \
 	cp "$$folder/constraints.txt" constraints.txt && echo "constraints.txt: $$(grep -c == constraints.txt) versions"
 
 clean: ## remove .venv, caches and build outputs; results stay
-	rm -rf $(VENV) $(LOG) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache lightning_logs
+	rm -rf $(VENV) $(LOG) chromium.log build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache lightning_logs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The set-up. READY is written last, so that a half-made .venv is never taken for a finished one. UNFINISHED stands

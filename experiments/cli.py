@@ -5,6 +5,7 @@ anything heavy before it runs.
 """
 
 import importlib
+import keyword
 import logging
 import os
 import sys
@@ -17,15 +18,21 @@ from typer.core import TyperGroup
 from tfew_pl import __version__
 from tfew_pl.errors import UserError
 
-COMMANDS = ("run", "grid", "table", "tasks", "methods", "params", "backbones", "split", "export", "doctor", "pocket")
-"""In the order of the help; each is a module of `experiments.commands`."""
+COMMANDS = tuple(
+    (
+        "run grid ablate store table figure compare claims tasks methods params backbones split fit predict "
+        "merge raft import export data pretrain audit cost leaderboard doctor pocket"
+    ).split()
+)
+"""In the order of the help; each is a module of `experiments.commands`, with `_` behind a word of Python's own."""
 
 PACKAGES = ("tfew_pl", "baselines", "experiments")
 """Whose log is shown."""
 
 
 def _load_module(name: str) -> Any:
-    return importlib.import_module(f"experiments.commands.{name}")
+    module = f"{name}_" if keyword.iskeyword(name) else name
+    return importlib.import_module(f"experiments.commands.{module}")
 
 
 def _load(name: str) -> Any:

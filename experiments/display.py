@@ -1,5 +1,6 @@
 """Showing how a grid goes: live in a terminal, a line a run elsewhere."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 from rich.table import Column
 
-from experiments.events import Event, Failed, Finished, Progressed, Started
+from experiments.events import Event, Failed, Finished, FinishedElsewhere, Progressed, Repeated, Started
 from experiments.grid import GridRun
 from experiments.time_left import TimeLeft
 from tfew_pl.spec import ZERO_SHOT
@@ -53,10 +54,10 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def title(run: GridRun) -> str:
-    """A run in a few words, beside the others of its grid."""
+def title(run: GridRun, others: int = 0) -> str:
+    """A run in a few words, beside the others of its grid, and how many are done with it."""
     seed = "" if run.spec.method == ZERO_SHOT else f", seed {run.spec.seed}"
-    return f"{run.variant}, {run.spec.task}{seed}"
+    return f"{run.variant}, {run.spec.task}{seed}" + (f" and {others} more" if others else "")
 
 
 @contextmanager
@@ -80,6 +81,10 @@ def show_progress(name: str) -> Iterator[Callable[[str, float], None]]:
         yield lambda stage, fraction: bar.update(task, completed=fraction, stage=stage)
 
 
+def _share(accuracy: float) -> str:
+    return "no labels" if math.isnan(accuracy) else f"{100 * accuracy:.1f} %"
+
+
 class _Counts:
     """What has happened so far, and the line that says so."""
 
@@ -94,28 +99,42 @@ class _Counts:
         digest = event.run.spec.digest
         if isinstance(event, Started):
             self._started[digest] = time.monotonic()
-        elif isinstance(event, Finished | Failed):
+        elif not isinstance(event, Progressed):
             self._started.pop(digest, None)
-            self.ended += 1
-            if isinstance(event, Finished):
+        match event:
+            case Finished():
                 self._left.finished(event.run, event.seconds)
-            else:
-                self._left.failed(event.run)
+            case FinishedElsewhere():
+                self._left.ended(event.run)
+            case Failed():
+                self._left.ended(event.run)
                 self.failed += 1
+        self.ended += isinstance(event, Finished | FinishedElsewhere | Failed)
 
     def time_left(self) -> str:
         now = time.monotonic()
         seconds = self._left.seconds(sum(now - start for start in self._started.values()))
         return "" if seconds is None or self.ended == self.total else f"{duration(seconds)} left"
 
-    def line(self, event: Finished | Failed) -> str:
-        """A line on a run that has ended; rich's markup is escaped."""
+    def line(self, event: "_Told") -> str:
+        """A line on a run that has ended, or has to be repeated; rich's markup is escaped."""
         width = len(str(self.total))
         number = escape(f"[{self.ended:{width}}/{self.total}]")
-        name = escape(title(event.run))
-        if isinstance(event, Finished):
-            return f"{number} {name}: {100 * event.accuracy:.1f} % in {duration(event.seconds)}"
+        name = escape(title(event.run, event.others if isinstance(event, Repeated) else 0))
+        match event:
+            case Finished():
+                return f"{number} {name}: {_share(event.accuracy)} in {duration(event.seconds)}"
+            case FinishedElsewhere():
+                return f"{number} {name}: {_share(event.accuracy)}, by another runner"
+            case Repeated():
+                return f"{number} {name}: [yellow]lost[/] after {duration(event.seconds)}: {escape(event.reason)}"
+            case Failed(worker=None):
+                return f"{number} {name}: [bold red]failed[/], in another runner: {escape(event.reason)}"
         return f"{number} {name}: [bold red]failed[/] after {duration(event.seconds)}: {escape(event.reason)}"
+
+
+_Told = Finished | FinishedElsewhere | Repeated | Failed
+"""The events of which a line is kept."""
 
 
 class LineDisplay(AbstractContextManager["LineDisplay"]):
@@ -132,9 +151,9 @@ class LineDisplay(AbstractContextManager["LineDisplay"]):
         self._counts = _Counts(runs, workers)
 
     def __call__(self, event: Event) -> None:
-        """Writes a line if the event ends a run."""
+        """Writes a line if the event ends a run, or has it repeated."""
         self._counts.note(event)
-        if isinstance(event, Finished | Failed):
+        if isinstance(event, _Told):
             left = self._counts.time_left()
             self._console.print(self._counts.line(event) + (f"; {left}" if left else ""), soft_wrap=True)
             self._console.file.flush()
@@ -186,17 +205,17 @@ class LiveDisplay(AbstractContextManager["LiveDisplay"]):
     def __call__(self, event: Event) -> None:
         """Shows an event at the next drawing, the end of a run at once."""
         self._counts.note(event)
-        task = self._tasks.get(event.worker)
+        worker = None if isinstance(event, FinishedElsewhere) else event.worker
+        task = None if worker is None else self._tasks.get(worker)
         match event:
             case Started():
                 if task is None:
-                    task = self._each.add_task("", total=1.0, stage="")
-                    self._tasks[event.worker] = task
-                name = escape(title(event.run))
+                    task = self._tasks[event.worker] = self._each.add_task("", total=1.0, stage="")
+                name = escape(title(event.run, event.others))
                 self._each.reset(task, total=1.0, description=name, stage="loading")
             case Progressed() if task is not None:
                 self._each.update(task, completed=event.fraction, stage=event.stage)
-            case Finished() | Failed():
+            case Finished() | FinishedElsewhere() | Repeated() | Failed():
                 if task is not None:
                     self._each.update(task, completed=0, description="[dim]idle", stage="")
                 self._all.update(self._overall, completed=self._counts.ended)

@@ -5,6 +5,7 @@ Every key that there is:
     name: example
     description: What it is for.
     store: results/example        # where its records go; results/runs if left out
+    keep_adaptations: false       # leave what was trained out of the records; true if left out
     defaults:                     # fields of a RunSpec
       backbone: pocket-t0
       recipe: {steps: 100}        # or the name of a recipe
@@ -13,9 +14,11 @@ Every key that there is:
         method: ia3               # fields that differ from the defaults
         without: [unlikelihood]   # ingredients taken out of the recipe
         sweep:                    # every combination is a run; the last key varies fastest
-          task: all               # or a list of names
+          task: all               # the held-out tasks; or raft, or a list of names
           seed: official          # or a list of seeds
           recipe.learning_rate: [3e-3, 1e-3]
+        exclude:                  # combinations that are left out; every key has to match, a list matches any of it
+          - {task: rte, recipe.learning_rate: [1e-3]}
     partners:                     # with `--backbone t0-3b`, pocket-lm becomes t5-lm-xl
       t0-3b: {pocket-lm: t5-lm-xl}
 """
@@ -34,15 +37,15 @@ from tfew_pl.hub import HubUnreachableError
 from tfew_pl.naming import look_up
 from tfew_pl.resolve import resolve
 from tfew_pl.spec import RunSpec
-from tfew_pl.tasks import TASKS
+from tfew_pl.tasks import RAFT_TASKS, TASKS
 from tfew_pl.tasks.splits import OFFICIAL_SEEDS
 
 DEFAULT_STORE = Path("results/runs")
 """Where records go when nobody says otherwise."""
 _SHIPPED = Path(__file__).parent / "grids"
-_KEYS = ("name", "description", "store", "defaults", "variants", "partners")
+_KEYS = ("name", "description", "store", "keep_adaptations", "defaults", "variants", "partners")
 _WORDS: dict[str, dict[str, list[Any]]] = {
-    "task": {"all": list(TASKS)},
+    "task": {"all": list(TASKS), "raft": list(RAFT_TASKS)},
     "seed": {"official": list(OFFICIAL_SEEDS)},
 }
 
@@ -64,6 +67,8 @@ class Grid:
     """Folder of the records, relative to the working directory."""
     runs: tuple[GridRun, ...]
     """Every run once, in the file's order; their specs are resolved, so that their digests are final."""
+    keep_adaptations: bool = True
+    """Whether the records keep what was trained; no number depends on it."""
 
     def variants(self) -> dict[str, list[RunSpec]]:
         """The specs of every variant, in order."""
@@ -108,6 +113,9 @@ def load_grid(
     problems: list[str] = []
     name, description = (_text(content, key, problems) for key in ("name", "description"))
     store = _text(content, "store", problems) if "store" in content else str(DEFAULT_STORE)
+    keep_adaptations = content.get("keep_adaptations", True)
+    if not isinstance(keep_adaptations, bool):
+        problems.append(f"keep_adaptations: expected true or false, not {keep_adaptations!r}")
     for key in content.keys() - set(_KEYS):
         problems.append(f"{key}: {unknown_key(str(key), _KEYS)}")
     defaults = _mapping(content, "defaults", problems)
@@ -123,7 +131,7 @@ def load_grid(
         unique = list(dict.fromkeys(problems))
         count = "1 problem" if len(unique) == 1 else f"{len(unique)} problems"
         raise UserError(f"{path}: {count}" + "".join(f"\n  {problem}" for problem in unique))
-    return Grid(name, description, Path(store), tuple(runs))
+    return Grid(name, description, Path(store), tuple(runs), keep_adaptations)
 
 
 class _Replacements:
@@ -222,7 +230,10 @@ def _expand(
     before = len(problems)
     sweep = _sweep(name, values.pop("sweep", {}), problems)
     runs = []
+    excluded = _excluded(name, values.pop("exclude", []), sweep, problems)
     for combination in itertools.product(*sweep.values()):
+        if any(_matches(rule, dict(zip(sweep, combination, strict=True))) for rule in excluded):
+            continue
         chosen = dict(values)
         for key, value in zip(sweep, combination, strict=True):
             set_value(chosen, key, value)
@@ -257,6 +268,29 @@ def _sweep(name: str, sweep: Any, problems: list[str]) -> dict[str, list[Any]]:
             continue
         lists[str(key)] = value
     return lists
+
+
+def _excluded(name: str, rules: Any, sweep: Mapping[str, list[Any]], problems: list[str]) -> list[dict[str, list[Any]]]:
+    """The combinations that are left out: of each swept key that a rule names, the values that it matches."""
+    place = f"variant {name!r}: exclude"
+    if not isinstance(rules, list) or not all(isinstance(rule, Mapping) and rule for rule in rules):
+        problems.append(f"{place}: expected a list of keys with values, not {rules!r}")
+        return []
+    found = []
+    for rule in rules:
+        values = {str(key): value if isinstance(value, list) else [value] for key, value in rule.items()}
+        for key, wanted in values.items():
+            if key not in sweep:
+                problems.append(f"{place}: {key}: {unknown_key(key, sweep)}")
+            else:
+                missing = [value for value in wanted if value not in sweep[key]]
+                problems += [f"{place}: {key}: {value!r} is not swept" for value in missing]
+        found.append(values)
+    return found
+
+
+def _matches(rule: Mapping[str, list[Any]], combination: Mapping[str, Any]) -> bool:
+    return all(key in combination and combination[key] in values for key, values in rule.items())
 
 
 def _find_duplicates(runs: list[GridRun], problems: list[str]) -> None:

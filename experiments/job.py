@@ -1,8 +1,7 @@
-"""What a worker does with a run."""
+"""What a worker does with the runs that it is given."""
 
-import statistics
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,23 +12,23 @@ Progress = Callable[[str, float], None]
 
 
 class Job(Protocol):
-    """Executes a run.
+    """Executes runs.
 
     It is sent to worker processes: it can be pickled, and it imports what is heavy only when it is called.
     """
 
-    def __call__(self, spec: RunSpec, progress: Progress) -> float:
-        """Leaves the run's record in the store and returns its accuracy, a share.
+    def __call__(self, specs: Sequence[RunSpec], progress: Progress) -> Sequence[float]:
+        """Does runs together, leaves their records in the store and returns their accuracies, shares.
 
         Raises:
-            Exception: the run failed; the next run is not affected.
+            Exception: one of them failed; what is done next is not affected.
         """
         ...
 
 
 @dataclass(frozen=True)
 class RunAndSave:
-    """The job of every launcher: run the spec, save the record."""
+    """The job of every launcher: run the specs, save the records."""
 
     store: Path
     """Folder of the records."""
@@ -37,15 +36,28 @@ class RunAndSave:
     """Threads of PyTorch; on a CPU, numbers depend on them."""
     trainer: Mapping[str, Any] = field(default_factory=dict)
     """Flags of Lightning's Trainer."""
+    keep_adaptations: bool = True
+    """Whether records keep what was trained."""
+    checkpoint_every: int = 100
+    """Steps after which a training's state is kept, to be taken up again by who does a killed run anew; 0 for never."""
 
-    def __call__(self, spec: RunSpec, progress: Progress) -> float:
-        """Runs it and returns the median of the accuracy over templates."""
+    def __call__(self, specs: Sequence[RunSpec], progress: Progress) -> tuple[float, ...]:
+        """Does them and returns the medians of their accuracies over templates."""
         import torch
 
-        from tfew_pl.run import run
+        from tfew_pl.record import median_accuracy
+        from tfew_pl.resume import CHECKPOINTS, Checkpoint
+        from tfew_pl.run import run_group
         from tfew_pl.store import RunStore
 
         torch.set_num_threads(self.threads)
-        record = run(spec, progress=progress, trainer=self.trainer)
-        RunStore(self.store).save(record)
-        return statistics.median(record.accuracy.values())
+        store = RunStore(self.store)
+        checkpoint = None
+        if self.checkpoint_every and specs[0].trains:
+            checkpoint = Checkpoint(self.store / CHECKPOINTS, specs, self.checkpoint_every)
+        records = run_group(specs, progress=progress, trainer=self.trainer, checkpoint=checkpoint)
+        for record in records:
+            store.save(record if self.keep_adaptations else replace(record, adaptation=None))
+        if checkpoint is not None:
+            checkpoint.forget()
+        return tuple(median_accuracy(record.accuracy) for record in records)

@@ -4,9 +4,12 @@ import json as json_module
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from tfew_pl.errors import UserError
 
 if TYPE_CHECKING:  # rich is imported when something is shown
     from rich.console import Console
@@ -62,3 +65,21 @@ def show_json(value: Any) -> None:
     """Prints a value as JSON: a list of rows, or an object."""
     indent = None if isinstance(value, list) and all(isinstance(v, int) for v in value) else 2
     typer.echo(json_module.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False))
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Writes a file and its folder, whole or not at all.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            unfinished.write_bytes(content)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error

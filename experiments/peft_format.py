@@ -91,6 +91,8 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         tensors = load_file(folder / WEIGHTS)
     except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"{folder}: no readable {CONFIG} with {WEIGHTS} ({error})") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{folder}: {CONFIG} is no JSON object")
     return config, tensors
 
 

@@ -17,6 +17,32 @@ SHOT_TOKENS = 98
 SHOTS = 41
 """Median number of few-shot examples (Section 4.2)."""
 
+PEFT_METHODS = {
+    "full": "Full fine-tuning",
+    "bitfit": "BitFit",
+    "layernorm": "LayerNorm",
+    "adapter": "Adapter",
+    "compacter": "Compacter",
+    "compacter_pp": "Compacter++",
+    "prompt_tuning_10": "Prompt tuning (10)",
+    "prompt_tuning_100": "Prompt tuning (100)",
+    "prefix_tuning": "Prefix tuning",
+    "fish_mask_0.2": "FISH mask (0.2%)",
+    "fish_mask_0.02": "FISH mask (0.02%)",
+    "intrinsic_said_500k": "SAID (500K)",
+    "intrinsic_said_20k": "SAID (20K)",
+    "lora": "LoRA",
+    "ia3": "(IA)3",
+}
+"""What rows of Tables 4-7 are called, by their names in the files; the grids of these tables call them so too."""
+_ACCURACIES = {
+    3: ("table3_losses.csv", "variant"),
+    **dict.fromkeys((4, 5, 6, 7), ("peft_per_dataset.csv", "method")),
+    8: ("table8_pretraining.csv", "variant"),
+    9: ("table9_icl.csv", "method"),
+    10: ("table10_ablation.csv", "variant"),
+}
+"""File of each table, and its column of rows' names."""
 _UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 
 
@@ -77,19 +103,66 @@ def table1() -> Mapping[str, Table1Row]:
     return rows
 
 
-@lru_cache(maxsize=1)
-def table9() -> Mapping[str, Mapping[str, Accuracy]]:
-    """Table 9: accuracy by method, called as in Table 1, and by task, called as on the command line.
+@lru_cache(maxsize=16)
+def accuracies(table: int) -> Mapping[str, Mapping[str, Accuracy]]:
+    """A table of accuracies by dataset, 3 to 10: by row, called as in the paper, and by task, called as here.
 
     Raises:
         UserError: the file is missing.
     """
-    from tfew_pl.tasks import TASKS
+    from tfew_pl.tasks.heldout import TASKS
 
-    names = {task.title.lower(): name for name, task in TASKS.items()}
-    methods: dict[str, dict[str, Accuracy]] = {}
-    for row in _read("table9_icl.csv"):
-        method = row["method"].replace("(", "").replace(")", "")  # "GPT-3 (13B)" is Table 1's "GPT-3 13B"
-        iqr = float(row["iqr"]) if row["iqr"] else None
-        methods.setdefault(method, {})[names[row["dataset"]]] = Accuracy(float(row["median"]), iqr)
-    return methods
+    names = {task.title.lower(): task.name for task in TASKS}
+    file, key = _ACCURACIES[table]
+    rows: dict[str, dict[str, Accuracy]] = {}
+    for row in _read(file):
+        if row.get("table", str(table)) == str(table):
+            accuracy = Accuracy(float(row["median"]), float(row["iqr"]) if row["iqr"] else None)
+            rows.setdefault(_row_name(table, row[key]), {})[names[row["dataset"]]] = accuracy
+    return rows
+
+
+def _row_name(table: int, name: str) -> str:
+    if table == 9:
+        return name.replace("(", "").replace(")", "")  # "GPT-3 (13B)" is Table 1's "GPT-3 13B"
+    return PEFT_METHODS.get(name, name)
+
+
+@lru_cache(maxsize=1)
+def parameter_counts() -> Mapping[str, float]:
+    """Parameters that each method of Tables 4-7 trains on T0-3B, to the printed precision.
+
+    Raises:
+        UserError: the file is missing.
+    """
+    rows = _read("peft_parameter_counts.csv")
+    return {PEFT_METHODS[row["method"]]: _number(row["parameters_t0_3b"]) for row in rows}
+
+
+def _number(text: str) -> float:
+    """540K as 540,000."""
+    factor = {"K": 1e3, "M": 1e6, "B": 1e9}[text[-1]]
+    return float(text[:-1]) * factor
+
+
+@lru_cache(maxsize=1)
+def raft() -> Mapping[str, float]:
+    """Table 2: the mean score on RAFT by method, in the paper's order.
+
+    Raises:
+        UserError: the file is missing.
+    """
+    return {row["method"]: float(row["accuracy"]) for row in _read("table2_raft.csv")}
+
+
+@lru_cache(maxsize=1)
+def raft_datasets() -> Mapping[str, Mapping[str, float]]:
+    """Table 11: scores on RAFT by method and dataset, called as in RAFT.
+
+    Raises:
+        UserError: the file is missing.
+    """
+    rows: dict[str, dict[str, float]] = {}
+    for row in _read("table11_raft_per_dataset.csv"):
+        rows.setdefault(row["method"], {})[row["dataset"]] = float(row["score"])
+    return rows

@@ -1,6 +1,7 @@
 """What `tfew run` shows of a record."""
 
 import dataclasses
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from experiments.display import duration
 from experiments.output import Column, show_json, show_table
 from experiments.quantities import count, percent, scientific, size
 from experiments.statistics import spread
+from tfew_pl.metrics import macro_f1
 from tfew_pl.record import RunRecord
+from tfew_pl.tasks import get_task
 
 
 def show_record(record: RunRecord, path: Path, *, known: bool, json: bool) -> None:
@@ -26,12 +29,11 @@ def show_record(record: RunRecord, path: Path, *, known: bool, json: bool) -> No
     if json:
         show_json(_as_object(record, path, known))
         return
-    by_template = {name: 100 * share for name, share in record.accuracy.items()}
-    middle = spread(by_template.values())
     typer.echo(f"{record.spec.label()}\n")
-    rows = [{"template": name, "accuracy": value} for name, value in by_template.items()]
-    rows.append({"template": f"median (interquartile range {percent(middle.iqr)})", "accuracy": middle.median})
-    show_table(rows, (Column("template", "template"), Column("accuracy", "accuracy, %", "right", percent)))
+    if record.accuracy:
+        _show_accuracy(record)
+    else:
+        typer.echo(f"{len(record.predictions)} predictions; the examples have no labels")
     if len(record.losses):
         typer.echo()
         losses = record.losses.iloc[sorted({0, len(record.losses) - 1})].to_dict("records")
@@ -61,6 +63,27 @@ def show_record(record: RunRecord, path: Path, *, known: bool, json: bool) -> No
     typer.echo(f"\nrecord {path}" + (" (it was there already: nothing was run)" if known else ""))
 
 
+def _show_accuracy(record: RunRecord) -> None:
+    by_template = {name: 100 * share for name, share in record.accuracy.items()}
+    middle = spread(by_template.values())
+    columns = [Column("template", "template"), Column("accuracy", "accuracy, %", "right", percent)]
+    rows: list[dict[str, Any]] = [{"template": name, "accuracy": value} for name, value in by_template.items()]
+    rows.append({"template": f"median (interquartile range {percent(middle.iqr)})", "accuracy": middle.median})
+    scores = _macro_f1(record)
+    if scores is not None:
+        columns.append(Column("macro_f1", "macro F1, %", "right", percent))
+        for row, score in zip(rows, [*scores.values(), statistics.median(scores.values())], strict=True):
+            row["macro_f1"] = score
+    show_table(rows, columns)
+
+
+def _macro_f1(record: RunRecord) -> dict[str, float] | None:
+    """In percent by template; None where it is not the task's metric, or cannot be known."""
+    if get_task(record.spec.task).metric != "macro-f1" or not record.accuracy:
+        return None
+    return {name: 100 * share for name, share in zip(record.accuracy, macro_f1(record.predictions), strict=True)}
+
+
 def _costs(record: RunRecord) -> Iterator[dict[str, Any]]:
     costs = record.costs
     yield {
@@ -88,13 +111,15 @@ def _costs(record: RunRecord) -> Iterator[dict[str, Any]]:
 
 
 def _as_object(record: RunRecord, path: Path, known: bool) -> dict[str, Any]:
-    middle = spread(100 * share for share in record.accuracy.values())
+    middle = spread(100 * share for share in record.accuracy.values()) if record.accuracy else None
+    scores = _macro_f1(record)
     return {
         "digest": record.spec.digest,
         "record": str(path),
         "known_before": known,
-        "accuracy": middle.median,
-        "accuracy_iqr": middle.iqr,
+        "accuracy": None if middle is None else middle.median,
+        "accuracy_iqr": None if middle is None else middle.iqr,
+        "macro_f1": None if scores is None else statistics.median(scores.values()),
         "templates": {name: 100 * share for name, share in record.accuracy.items()},
         "losses": record.losses.astype(object).where(record.losses.notna(), None).to_dict("records"),
         "costs": dataclasses.asdict(record.costs),

@@ -2,17 +2,17 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 
-from experiments.events import Event, Failed, Finished
+from experiments.events import Event, Failed, Finished, FinishedElsewhere
+from experiments.failures import FAILURES, LOGS, Failure, Failures
 from experiments.grid import GridRun
-from experiments.workers import Launcher
-from tfew_pl.errors import UserError
-from tfew_pl.store import RunStore
-
-LOGS = "logs"
-"""Folder of the store for the logs of failed runs."""
+from experiments.groups import Group
+from experiments.launchers.launcher import Launcher
+from experiments.work_queue import WorkQueue
+from tfew_pl.leases import EXPIRY_SECONDS, Leases
+from tfew_pl.store import LEASES, RunStore, disk_refuses
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,9 @@ class Summary:
     """How a grid ended."""
 
     finished: int
+    """Runs that this runner did."""
+    elsewhere: int
+    """Runs that others did meanwhile."""
     failures: tuple[Failed, ...]
     seconds: float
 
@@ -34,39 +37,67 @@ def prepare(store: RunStore) -> None:
     """Makes the store's folders, and clears away what killed writers left there.
 
     Raises:
-        UserError: it cannot be written.
+        UnwritableStoreError: it cannot be written.
     """
     try:
-        (store.folder / LOGS).mkdir(parents=True, exist_ok=True)
+        for folder in (LOGS, LEASES, FAILURES):
+            (store.folder / folder).mkdir(parents=True, exist_ok=True)
         store.clean()
     except OSError as error:
-        raise UserError(f"cannot write to the store {store.folder}: {error.strerror or error}") from error
+        raise store.unwritable(error) from error
 
 
-def do_runs(runs: Sequence[GridRun], store: RunStore, launcher: Launcher, observe: Callable[[Event], None]) -> Summary:
-    """Has a launcher do the runs. A run that fails does not keep the others from being done.
+def do_runs(
+    groups: Sequence[Group],
+    store: RunStore,
+    launcher: Launcher,
+    observe: Callable[[Event], None],
+    expiry: float = EXPIRY_SECONDS,
+) -> Summary:
+    """Has a launcher do the runs that have no record. One that fails does not keep the others from being done.
+
+    Any number of runners may share a store: a run is done by one of them, and each ends when all runs have ended.
 
     Args:
-        runs: what to do.
-        store: where the launcher's workers leave the records.
+        groups: of all runs of a grid.
+        store: where the launcher's workers leave the records; see `prepare`.
         launcher: who does it.
         observe: told everything that happens.
+        expiry: seconds without a sign of life after which a runner on another machine is taken for dead.
+
+    Raises:
+        UnwritableStoreError: the store takes no more records.
     """
     start = time.monotonic()
-    finished, failures = 0, []
-    logs = store.folder / LOGS
+    finished, elsewhere, failed = 0, 0, []
+    failures = Failures(store.folder)
     try:
-        with closing(launcher.execute(runs)) as events:
-            for event in events:
-                if isinstance(event, Finished) and event.run.spec not in store:
-                    reason = "its inputs changed after the grid had started: its record is another run's"
-                    event = Failed(event.run, event.worker, reason, event.seconds, logs)
-                if isinstance(event, Finished):
-                    finished += 1
-                elif isinstance(event, Failed):
-                    failures.append(event)
-                observe(event)
-    finally:
-        with suppress(OSError):  # it stays while there are logs in it
-            logs.rmdir()
-    return Summary(finished, tuple(failures), time.monotonic() - start)
+        with Leases(store.folder / LEASES, expiry) as leases:
+            queue = WorkQueue(groups, store, leases, failures, store.digests())
+            with closing(launcher.execute(queue)) as events:
+                for event in events:
+                    if isinstance(event, Finished) and event.run.spec not in store:
+                        reason = "its inputs changed after the grid had started: its record is another run's"
+                        event = Failed(event.run, event.worker, reason, event.seconds, store.folder / LOGS)
+                    match event:
+                        case Finished():
+                            failures.forget(event.run.spec.digest)
+                            finished += 1
+                        case FinishedElsewhere():
+                            elsewhere += 1
+                        case Failed():
+                            failed.append(event)
+                            if event.worker is not None:
+                                _note(failures, event)
+                    if isinstance(event, Finished | Failed):
+                        queue.report(event.run)
+                    observe(event)
+    except OSError as error:
+        if disk_refuses(error):
+            raise store.unwritable(error) from error
+        raise
+    return Summary(finished, elsewhere, tuple(failed), time.monotonic() - start)
+
+
+def _note(failures: Failures, event: Failed) -> None:
+    failures.note(event.run.spec.digest, Failure(event.run.spec.label(), event.reason, str(event.log), event.seconds))

@@ -55,7 +55,8 @@ def build_spec(values: Mapping[str, Any]) -> tuple[RunSpec | None, list[str]]:
     _check_names(values, problems)
     if not problems:
         try:
-            values = merged({"recipe": method_recipe(values.get("method", RunSpec.method))}, values)
+            recipe = {**method_recipe(values.get("method", RunSpec.method)), **task_recipe(values)}
+            values = merged({"recipe": recipe}, values)
         except UserError as error:
             problems.append(str(error))
     built = _build(RunSpec, values, "", problems)
@@ -88,6 +89,18 @@ def method_recipe(name: str) -> dict[str, Any]:
     if name == RunSpec.method or name not in registered_methods():
         return {}
     return dict(method_class(name).recipe)
+
+
+def task_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the recipe that the task of a spec's values sets where nobody else does.
+
+    Raises:
+        UserError: an option of the task does not fit.
+    """
+    task, data, options = values["task"], values.get("data", RunSpec.data), values.get("task_options", {})
+    if not (isinstance(task, str) and isinstance(options, Mapping)):
+        return {}  # which is said elsewhere
+    return dict(get_task(task).configured(data, options).recipe)
 
 
 def set_value(values: dict[str, Any], path: str, value: Any) -> None:

@@ -25,8 +25,8 @@ class TimeLeft:
         self._left[run.variant] -= 1
         self._seconds[run.variant].append(seconds)
 
-    def failed(self, run: GridRun) -> None:
-        """Takes note of a failed run, whose time says nothing of the others."""
+    def ended(self, run: GridRun) -> None:
+        """Takes note of a run whose time says nothing of the others: it failed, or somebody else did it."""
         self._left[run.variant] -= 1
 
     def seconds(self, underway: float = 0.0) -> float | None:

@@ -32,8 +32,8 @@ settings.load_profile("tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The fixtures of tiny.py, and one Hugging Face cache for the session, empty at its start; xdist's workers
-    inherit it.
+    """The fixtures of tiny.py and hub_tree.py, and one Hugging Face cache for the session, empty at its start;
+    xdist's workers inherit it.
     """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         cache = tempfile.mkdtemp(prefix="tfew-tests-")
@@ -41,9 +41,10 @@ def pytest_configure(config: pytest.Config) -> None:
         for variable in ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_ASSETS_CACHE", "HF_XET_CACHE"):
             os.environ.pop(variable, None)
         os.environ["HF_HOME"] = cache
-    spec = importlib.util.spec_from_file_location("tiny", Path(__file__).parent / "tiny.py")
-    assert spec is not None
-    assert spec.loader is not None
-    tiny = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tiny)
-    config.pluginmanager.register(tiny, "tiny")
+    for name in ("tiny", "hub_tree"):
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        config.pluginmanager.register(module, name)

@@ -21,16 +21,18 @@ PlainScores = Callable[[T5ForConditionalGeneration, Sequence[int], Sequence[int]
 transformers_logging.disable_progress_bar()
 
 
-def _make_model(kind: str = "untied", seed: int = 0, dropout: float = 0.0) -> T5ForConditionalGeneration:
+def _make_model(
+    kind: str = "untied", seed: int = 0, dropout: float = 0.0, width: int = 24
+) -> T5ForConditionalGeneration:
     """A random T5 in fp32: `untied` is v1.1 (gated GELU, a head of its own), `tied` is v1.0 (ReLU)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         settings: dict[str, Any] = {"tie_word_embeddings": kind == "tied", "decoder_start_token_id": 0}
         config = T5Config(
             vocab_size=VOCABULARY,
-            d_model=24,
-            d_kv=8,
-            d_ff=32,
+            d_model=width,
+            d_kv=width // 3,
+            d_ff=width * 4 // 3,
             num_layers=2,
             num_decoder_layers=2,
             num_heads=3,
@@ -44,7 +46,7 @@ def _make_model(kind: str = "untied", seed: int = 0, dropout: float = 0.0) -> T5
             if name.endswith((".k.weight", ".v.weight", ".o.weight", ".q.weight")):
                 parameter.data.mul_(2.0)
         if kind == "untied":
-            model.lm_head.weight = torch.nn.Parameter(torch.randn(VOCABULARY, 24) * 0.5)
+            model.lm_head.weight = torch.nn.Parameter(torch.randn(VOCABULARY, width) * 0.5)
             model.config.tie_word_embeddings = False
         else:
             model.shared.weight.data.mul_(2.0)

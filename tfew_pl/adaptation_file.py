@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +19,42 @@ _SAMPLES = 256
 
 
 def backbone_digest(backbone: nn.Module) -> str:
-    """Identity of a backbone's weights, whatever precision they were loaded in.
+    """Identity of a backbone's weights, whatever precision they were loaded in, quantized included.
 
     It hashes every parameter's name, shape, and up to 256 evenly spaced values in bfloat16, so that it takes
     milliseconds a gigabyte.
     """
+    noted = getattr(backbone, "unquantized_digest", None)
+    return noted if isinstance(noted, str) else digest_of(sorted(backbone.named_parameters()))
+
+
+def digest_of(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    """`backbone_digest` of parameters with their names, in the order of these."""
     digest = hashlib.sha256()
-    for name, parameter in sorted(backbone.named_parameters()):
-        values = parameter.detach().flatten()
+    for name, tensor in tensors:
+        values = tensor.detach().flatten()
         stride = max(1, len(values) // _SAMPLES)
         sample = values[::stride][:_SAMPLES].to("cpu", torch.bfloat16).contiguous()
-        digest.update(f"{name} {tuple(parameter.shape)}".encode())
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
         digest.update(sample.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
-def to_bytes(adaptation: Adaptation, method: str, backbone: str) -> bytes:
+def to_bytes(adaptation: Adaptation, method: str, backbone: str | None, slot: int | None = None) -> bytes:
     """The adaptation as the content of a safetensors file.
 
     Args:
         adaptation: what was trained.
         method: name of the method.
-        backbone: the backbone's digest.
+        backbone: the backbone's digest; None where its weights were not at hand (an imported file).
+        slot: the only one to write; None for all of them.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in adaptation.stored().items()}
-    header = {"format": FORMAT, "method": method, "backbone": backbone, "slots": adaptation.slots}
+    stored = adaptation.stored()
+    if slot is not None and adaptation.slots > 1:
+        stored = {name: tensor[slot : slot + 1] for name, tensor in stored.items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in stored.items()}
+    slots = adaptation.slots if slot is None else 1
+    header = {"format": FORMAT, "method": method, "backbone": backbone, "slots": slots}
     return save(tensors, {"tfew_pl": json.dumps(header, sort_keys=True)})
 
 
@@ -72,7 +84,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def load_into(adaptation: Adaptation, path: Path, method: str, backbone: str) -> None:
     """Reads an adaptation's parameters from a file into an attached adaptation of one or more slots.
 
-    A file of one slot fills every slot.
+    A file of one slot fills every slot. One that does not say which weights it was made for is held against the
+    names and shapes of the adaptation's tensors alone.
 
     Raises:
         UserError: the file cannot be read, or is for another method or backbone.
@@ -80,7 +93,7 @@ def load_into(adaptation: Adaptation, path: Path, method: str, backbone: str) ->
     header, tensors = read(path)
     if header["method"] != method:
         raise UserError(f"{path}: an adaptation of method {header['method']}, not {method}")
-    if header["backbone"] != backbone:
+    if header["backbone"] not in (None, backbone):
         raise UserError(f"{path}: made for backbone {header['backbone']}, but this backbone is {backbone}")
     own = adaptation.stored()
     if set(own) != set(tensors):

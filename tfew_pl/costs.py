@@ -4,16 +4,19 @@ An encoder-decoder of N parameters spends N FLOPs a token on inference, since ea
 half of it; training spends three times as much. A decoder-only model spends 2N and 6N (Kaplan et al. 2020).
 """
 
+import math
 import resource
 import statistics
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # a table must not wait for torch
     import torch
 
     from tfew_pl.encoding import Encoded
+    from tfew_pl.shapes import Shape
 
 TOKEN_ID_BYTES = 4
 """Bytes of a stored token id (Section 4.2: 41 examples of 98 tokens are 16 kB)."""
@@ -59,6 +62,61 @@ def context_bytes(shots: int, shot_tokens: float) -> int:
 def adaptation_bytes(parameters: int) -> int:
     """Bytes of an adaptation in single precision."""
     return parameters * VALUE_BYTES
+
+
+def ia3_parameters(shape: "Shape") -> int:
+    """Parameters of (IA)3 by the formula of Section 3.3: L(dk + dv + dff) + L(2 dk + 2 dv + dff)."""
+    keys = values = shape.heads * shape.d_kv
+    return shape.layers * (3 * keys + 3 * values + 2 * shape.d_ff)
+
+
+def cache_bytes(layers: int, width: int, tokens: float) -> float:
+    """Bytes of a context's keys and values in single precision, in every layer of a decoder (Section 2.1).
+
+    Args:
+        layers: of the decoder.
+        width: of a key, over all heads.
+        tokens: of the context.
+    """
+    return 2 * layers * width * tokens * VALUE_BYTES
+
+
+def break_even(fixed: float, each: float, other_fixed: float, other_each: float) -> int | None:
+    """Predictions from which one way to predict costs no more than another.
+
+    Args:
+        fixed: what the one costs once, such as its training.
+        each: what a prediction costs with it.
+        other_fixed: what the other costs once.
+        other_each: what a prediction costs with the other.
+
+    Returns:
+        The least n with fixed + n each <= other_fixed + n other_each, for it and all that follow; None if there is
+        none.
+    """
+    if fixed <= other_fixed and each <= other_each:
+        return 0
+    if each >= other_each:
+        return None
+    return math.ceil((fixed - other_fixed) / (other_each - each))
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a machine costs and does."""
+
+    name: str
+    dollars_per_hour: float
+    flops_per_second: float
+    """That it sustains on such work; not its peak."""
+
+    def of_seconds(self, seconds: float) -> float:
+        """Dollars of a time."""
+        return seconds / 3600 * self.dollars_per_hour
+
+    def of_flops(self, flops: float) -> float:
+        """Dollars of a computation."""
+        return self.of_seconds(flops / self.flops_per_second)
 
 
 def median_tokens(examples: Sequence["Encoded"]) -> float:

@@ -2,11 +2,12 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import pytorch_lightning as pl
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
-from tfew_pl.encoding import Encoded, PromptEncoder, collate
+from tfew_pl.encoding import Encoded, PromptEncoder, collate, in_slot
 from tfew_pl.errors import UserError
 from tfew_pl.ranking import ChoiceBatch
 from tfew_pl.tasks.task import Row
@@ -76,7 +77,7 @@ class TrainingDraws(Dataset[Encoded]):
 
 
 class EvaluationBatches(Dataset[ChoiceBatch]):
-    """Every example through every template, in batches of similar length and about equal size.
+    """Every example through every template, in batches of one kept context, similar length and about equal size.
 
     An item is a batch, so that a distributed sampler hands out whole batches; what it hands out twice is
     told apart by the batch's `key`.
@@ -86,10 +87,11 @@ class EvaluationBatches(Dataset[ChoiceBatch]):
         self._batches: list[list[Encoded]] = []
         batch: list[Encoded] = []
         shape = (0, 0, 0)
-        for example in sorted(examples, key=lambda e: (len(e.input_ids), e.template, e.example)):
-            own = (len(example.input_ids), len(example.choices), max(map(len, example.choices)))
+        for example in sorted(examples, key=_place):
+            own = (_length(example), len(example.choices), max(map(len, example.choices)))
             source, choices, longest = map(max, shape, own)
-            if batch and (source + choices * longest) * (len(batch) + 1) > tokens:
+            full = (source + choices * longest) * (len(batch) + 1) > tokens
+            if batch and (full or example.kept != batch[0].kept):
                 self._batches.append(batch)
                 batch, (source, choices, longest) = [], own
             shape = (source, choices, longest)
@@ -102,6 +104,17 @@ class EvaluationBatches(Dataset[ChoiceBatch]):
 
     def __getitem__(self, index: int) -> ChoiceBatch:
         return collate(self._batches[index])
+
+
+def _length(example: Encoded) -> int:
+    """Tokens of the input, its context included."""
+    return len(example.input_ids) + len(example.kept or ())
+
+
+def _place(example: Encoded) -> tuple[int, ...]:
+    """Order of the examples in batches: those with one kept context together, inputs of similar length together."""
+    context = (-1, -1) if example.kept is None else (example.template, example.context)
+    return *context, _length(example), example.template, example.example, example.slot
 
 
 def evaluation_generator(template: int, example: int) -> random.Random:
@@ -118,31 +131,57 @@ def encode_evaluation(encoder: PromptEncoder, rows: Sequence[Row]) -> list[Encod
     ]
 
 
+class SlotDraws(Dataset[list[Encoded]]):
+    """Trainings side by side: a position holds what each has there, in the slot of its place in the list."""
+
+    def __init__(self, trainings: Sequence[TrainingDraws]) -> None:
+        self._trainings = trainings
+
+    def __len__(self) -> int:
+        return len(self._trainings[0])
+
+    def __getitem__(self, position: int) -> list[Encoded]:
+        return [in_slot(draws[position], slot) for slot, draws in enumerate(self._trainings)]
+
+
+def collate_slots(positions: Sequence[Sequence[Encoded]]) -> ChoiceBatch:
+    """Positions of `SlotDraws` as one batch."""
+    return collate(list(chain.from_iterable(positions)))
+
+
 class TFewDataModule(pl.LightningDataModule):
-    """Training draws and evaluation batches of one run.
+    """Training draws and evaluation batches of a run, or of several as slots.
 
     Args:
-        draws: the training; None for a run that does not train.
-        examples: what is evaluated.
-        batch_size: examples a training step.
+        trainings: of every slot; none for a run that does not train.
+        examples: what is evaluated, each example in its slot.
+        batch_size: examples a training step and slot.
+        done: training steps that were done before.
     """
 
-    def __init__(self, draws: TrainingDraws | None, examples: Sequence[Encoded], batch_size: int = 1) -> None:
+    def __init__(
+        self, trainings: Sequence[TrainingDraws], examples: Sequence[Encoded], batch_size: int = 1, done: int = 0
+    ) -> None:
         super().__init__()
-        self._draws = draws
+        self._done = done
+        self._trainings = trainings
         self._examples = examples
         self._batch_size = batch_size
 
-    def train_dataloader(self) -> DataLoader[Encoded]:
+    def train_dataloader(self) -> DataLoader[list[Encoded]]:
         """Micro-batches; the recipe's batch size is divided among devices and accumulated micro-batches."""
         trainer = self.trainer
         parts = 1 if trainer is None else trainer.world_size * trainer.accumulate_grad_batches
-        if self._draws is None or self._batch_size % parts:
+        if self._batch_size % parts:
             raise UserError(
                 f"a batch of {self._batch_size} cannot be divided into {parts} equal parts (devices x accumulated "
                 f"micro-batches): change --devices, --accumulate or recipe.batch_size"
             )
-        return DataLoader(self._draws, batch_size=self._batch_size // parts, collate_fn=collate)
+        draws = SlotDraws(self._trainings)
+        # After the last step there is a batch left that nobody asks for: without one, Lightning starts no training.
+        first = min(self._done * self._batch_size, len(draws) - self._batch_size)
+        left = Subset(draws, range(first, len(draws))) if first else draws
+        return DataLoader(left, batch_size=self._batch_size // parts, collate_fn=collate_slots)
 
     def val_dataloader(self) -> DataLoader[ChoiceBatch]:
         """Whole batches of every example and template."""

@@ -1,19 +1,21 @@
 """From a task's example and a template to token ids, and from those to a padded batch."""
 
+import dataclasses
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
 from tfew_pl.errors import UserError
-from tfew_pl.prompts import Template
+from tfew_pl.prompts import PromptTemplate
 from tfew_pl.ranking import ChoiceBatch
-from tfew_pl.tasks.task import Row, Task
+from tfew_pl.tasks.task import INPUT_TOKENS, UNLABELED, Row, Task
 
-INPUT_TOKENS = 256
-"""Longest input, EOS included (release)."""
+END_OF_INPUT = "\n"
+"""Between an input and its answer, where both are one text."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,28 @@ class Encoded:
     context: int = 0
     """Which few-shot example stands before the input, in in-context learning."""
     slot: int = 0
+    kept: tuple[int, ...] | None = None
+    """The context before the input, where the backbone reads it apart and once; None where the input has it all."""
+    offsets: tuple[float, ...] = ()
+    """What calibration takes from each choice's score; nothing if empty."""
 
     @property
     def tokens(self) -> int:
         """Tokens of the input and of all choices."""
         return len(self.input_ids) + sum(map(len, self.choices))
+
+
+class Query(NamedTuple):
+    """An example through a template, its choices as token ids."""
+
+    input: str
+    choices: tuple[tuple[int, ...], ...]
+    gold: int
+
+
+def in_slot(example: Encoded, slot: int) -> Encoded:
+    """The example for another slot."""
+    return example if example.slot == slot else dataclasses.replace(example, slot=slot)
 
 
 def tokenize(tokenizer: PreTrainedTokenizerBase, text: str, longest: int = INPUT_TOKENS) -> tuple[int, ...]:
@@ -46,31 +65,43 @@ class PromptEncoder:
     Args:
         task: whose label and name are used.
         templates: what an example can be rendered with.
-        tokenizer: of the backbone; it appends EOS.
-        input_tokens: inputs are cut to this length, EOS kept.
+        tokenizer: of the backbone; an encoder-decoder's appends EOS.
+        input_tokens: inputs are cut to this length, EOS kept; the task's own limit if left out.
+        causal: whether the backbone is a causal language model, which reads an answer behind its input.
     """
 
     def __init__(
         self,
         task: Task,
-        templates: Sequence[Template],
+        templates: Sequence[PromptTemplate],
         tokenizer: PreTrainedTokenizerBase,
-        input_tokens: int = INPUT_TOKENS,
+        input_tokens: int | None = None,
+        causal: bool = False,
     ) -> None:
         self.task = task
         self.templates = list(templates)
         self._tokenizer = tokenizer
-        self._input_tokens = input_tokens
+        self.input_tokens = input_tokens or task.input_tokens
+        self._causal = causal
         self._ids: dict[str, tuple[int, ...]] = {}
         self._encoded: dict[tuple[int, int], Encoded] = {}
 
     def tokenize(self, text: str) -> tuple[int, ...]:
         """Token ids of a text, cut to the longest input, EOS at the end."""
-        return tokenize(self._tokenizer, text, self._input_tokens)
+        return tokenize(self._tokenizer, text, self.input_tokens)
+
+    def pieces(self, text: str) -> tuple[int, ...]:
+        """Token ids of a text in the middle of another: nothing before or behind it; cut to the longest input."""
+        ids = self._tokenizer(text, truncation=True, max_length=self.input_tokens, add_special_tokens=False)
+        return tuple(ids["input_ids"])
+
+    def length(self, text: str) -> int:
+        """Tokens of a text, uncut."""
+        return len(self._tokenizer(text, verbose=False)["input_ids"])
 
     def _choice(self, text: str) -> tuple[int, ...]:
         if text not in self._ids:
-            self._ids[text] = self.tokenize(text)
+            self._ids[text] = self.pieces(text) if self._causal else self.tokenize(text)
         return self._ids[text]
 
     def encode(self, row: Row, example: int, template: int, generator: random.Random) -> Encoded:
@@ -87,13 +118,16 @@ class PromptEncoder:
         """
         key = (example, template)
         if key not in self._encoded or self.templates[template].is_random:
-            self._encoded[key] = self.encode_behind([""], row, example, template, generator)[0]
+            text, choices, gold = self.render(row, example, template, generator)
+            if self._causal:
+                ids, kept = self.tokenize(text + END_OF_INPUT), ()
+            else:
+                ids, kept = self.tokenize(text), None
+            self._encoded[key] = Encoded(ids, choices, gold, template, example, kept=kept)
         return self._encoded[key]
 
-    def encode_behind(
-        self, contexts: Sequence[str], row: Row, example: int, template: int, generator: random.Random
-    ) -> list[Encoded]:
-        """An example through a template, once behind each context; arguments and errors as for `encode`."""
+    def render(self, row: Row, example: int, template: int, generator: random.Random) -> Query:
+        """An example through a template, its input as text; arguments and errors as for `encode`."""
         chosen = self.templates[template]
         prompt = chosen.render(row, generator)
         where = f"task {self.task.name}, example {example}, template {chosen.name!r}"
@@ -101,29 +135,26 @@ class PromptEncoder:
             missing = "target" if prompt is None else "answer choices"
             raise UserError(f"{where}: the template has no {missing}")
         gold = self.task.label(row)
-        if not 0 <= gold < len(prompt.choices):
+        if not 0 <= gold < len(prompt.choices) and (gold != UNLABELED or self.task.labeled):
             raise UserError(f"{where}: label {gold}, but there are {len(prompt.choices)} answer choices")
-        choices = tuple(map(self._choice, prompt.choices))
-        return [
-            Encoded(self.tokenize(context + prompt.input), choices, gold, template, example, number)
-            for number, context in enumerate(contexts)
-        ]
+        return Query(prompt.input, tuple(map(self._choice, prompt.choices)), gold)
 
 
 def _pad(rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows of ids -> (rows, longest) ids with zeros behind, and where there is a token."""
     width = max(map(len, rows))
-    ids = torch.tensor([(*row, *[0] * (width - len(row))) for row in rows])
+    ids = torch.tensor([(*row, *[0] * (width - len(row))) for row in rows], dtype=torch.long)
     lengths = torch.tensor([len(row) for row in rows])
     return ids, torch.arange(width) < lengths[:, None]
 
 
 def collate(examples: Sequence[Encoded]) -> ChoiceBatch:
-    """Examples as one padded batch; they may have different numbers of choices."""
+    """Examples as one padded batch; they may have different numbers of choices, but not different kept contexts."""
     input_ids, input_mask = _pad([e.input_ids for e in examples])
     most = max(len(e.choices) for e in examples)
     ids, mask = _pad([c for e in examples for c in (*e.choices, *[()] * (most - len(e.choices)))])
     slots = torch.tensor([e.slot for e in examples])
+    kept, offsets = examples[0].kept, [(*e.offsets, *[0.0] * (most - len(e.offsets))) for e in examples]
     return ChoiceBatch(
         input_ids=input_ids,
         input_mask=input_mask,
@@ -132,4 +163,6 @@ def collate(examples: Sequence[Encoded]) -> ChoiceBatch:
         gold=torch.tensor([e.gold for e in examples]),
         key=torch.tensor([(e.template, e.example, e.context) for e in examples]),
         slot=slots if slots.any() else None,
+        kept=None if kept is None else torch.tensor(kept, dtype=torch.long),
+        offset=torch.tensor(offsets) if any(e.offsets for e in examples) else None,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tfew_pl.fused import scaled
 from tfew_pl.method import Adaptation, Method
 from tfew_pl.setting import Setting
 
@@ -47,8 +48,7 @@ class IA3Adaptation(Adaptation):
         return self.scales[key]
 
     def _scaled(self, activation: Tensor, bank: Tensor) -> Tensor:
-        scale = self.select(bank, len(activation))  # (rows or 1, dimension)
-        return activation * scale.unsqueeze(1).to(activation.dtype)  # (rows, tokens, dimension)
+        return scaled(activation, self.select(bank, len(activation)))  # (rows, tokens, dimension)
 
     def _scale_output(self, path: str, module: nn.Linear) -> None:
         bank = self._add(path, module, module.out_features)

@@ -15,7 +15,7 @@ RELEASE_OFFSET = 0.01
 def _pooled(values: Tensor, counts: Tensor, batch: ChoiceBatch, slots: int) -> Tensor:
     """Sums over the examples of a slot, divided: (batch,), (batch,) -> (slots,). An empty slot gives 0."""
     if batch.slot is None:
-        return (values.sum() / counts.sum().clamp(min=1)).expand(slots)
+        return F.pad((values.sum() / counts.sum().clamp(min=1))[None], (0, slots - 1))
     zeros = torch.zeros(slots, device=values.device)
     total = zeros.index_add(0, batch.slot, values)
     return total / zeros.index_add(0, batch.slot, counts.to(zeros.dtype)).clamp(min=1)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tfew_pl.errors import UserError
+from tfew_pl.quantization import is_quantized
 from tfew_pl.setting import Setting
 
 
@@ -47,6 +48,7 @@ class Adaptation(nn.Module):
         self.slots = slots
         self._undo: list[Callable[[], None]] = []
         self._slot_of_example: Tensor | None = None
+        self._slot_of_row: dict[int, Tensor] = {}
 
     def on_detach(self, undo: Callable[[], None]) -> None:
         """Notes how to take back a change of the backbone, such as a hook handle's `remove`; last in, first out."""
@@ -74,6 +76,7 @@ class Adaptation(nn.Module):
             slot_of_example: (batch,), the slot of each example; None for slot 0 throughout.
         """
         self._slot_of_example = slot_of_example
+        self._slot_of_row.clear()
         try:
             yield
         finally:
@@ -94,7 +97,9 @@ class Adaptation(nn.Module):
             return bank
         if index is None:
             return bank[:1]
-        return bank[index.repeat_interleave(rows // len(index))]
+        if rows not in self._slot_of_row:
+            self._slot_of_row[rows] = index.repeat_interleave(rows // len(index))
+        return bank.index_select(0, self._slot_of_row[rows])
 
     def detach(self) -> None:
         """Leaves the backbone as it was, hooks and all. The parameters stay in this object."""
@@ -139,6 +144,10 @@ class Adaptation(nn.Module):
             stored=stored,
             inference_extra=0 if self.mergeable else stored,
         )
+
+
+def _refuse_merge() -> None:
+    raise UserError("quantized weights cannot be merged into: load the backbone as bf16 or fp32")
 
 
 class Method(ABC):
@@ -186,7 +195,7 @@ class Method(ABC):
             setting: the run; few methods need it.
 
         Raises:
-            UserError: the method cannot hold so many slots, or needs a setting.
+            UserError: the method cannot hold so many slots, needs a setting, or does not fit the backbone.
         """
         if slots < 1 or (slots > 1 and not self.slotted):
             why = " (it changes weights, which a batch shares)" if slots > 1 else ""
@@ -196,6 +205,9 @@ class Method(ABC):
             raise UserError(
                 f"method {self.name} needs the run's training examples or tokenizer: attach it with a setting"
             )
+        quantized = is_quantized(backbone)
+        if quantized and not self.slotted:
+            raise UserError(f"method {self.name} changes weights, and these are quantized: load them as bf16 or fp32")
         trainable = [p for p in backbone.parameters() if p.requires_grad]
 
         def unfreeze() -> None:
@@ -209,6 +221,8 @@ class Method(ABC):
             unfreeze()
             raise
         adaptation._undo.insert(0, unfreeze)
+        if quantized:
+            adaptation.merge = _refuse_merge  # type: ignore[method-assign]
         return adaptation
 
     @abstractmethod

@@ -1,7 +1,9 @@
 """The LightningModule: T-Few's losses, rank classification, optimizer and schedule."""
 
+import math
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import pandas as pd
 import pytorch_lightning as pl
@@ -11,10 +13,12 @@ from transformers import T5ForConditionalGeneration, get_linear_schedule_with_wa
 
 from tfew_pl import losses
 from tfew_pl.adafactor import SlotAdafactor, clip_slots
+from tfew_pl.icl.cached import CachedContexts
 from tfew_pl.method import Adaptation
 from tfew_pl.predictions import RankedChoices
 from tfew_pl.ranking import ChoiceBatch, ChoiceScores, score_choices
 from tfew_pl.recipe import Recipe
+from tfew_pl.splitting import joined, overhead_in_tokens, split_by_length
 
 LOSSES = ("lm", "unlikelihood", "length_norm")
 
@@ -29,6 +33,7 @@ class TFewModule(pl.LightningModule):
         adaptation: attached to it; None to rank without one.
         recipe: losses, optimizer and schedule.
         choices: the most answer choices of an example.
+        combine: how predictions of several contexts are combined; see `RankedChoices`.
     """
 
     def __init__(
@@ -37,23 +42,34 @@ class TFewModule(pl.LightningModule):
         adaptation: Adaptation | None,
         recipe: Recipe,
         choices: int,
+        combine: Literal["product", "mean"] = "product",
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.adaptation = adaptation
         self.recipe = recipe
-        self.predictions = RankedChoices(choices)
+        self.predictions = RankedChoices(choices, combine)
+        self._contexts = CachedContexts(backbone)
         self.strict_loading = False
-        self.history: list[dict[str, float]] = []
+        self._history: list[tuple[int, dict[str, list[float]]]] = []
         self._sums: dict[str, Tensor] = {}
         self._batches = 0
+        self._overhead = overhead_in_tokens(backbone)
 
     def score(self, batch: ChoiceBatch, complement: bool = False) -> ChoiceScores:
-        """Scores of every choice's tokens, through the slots of the batch."""
+        """Scores of every choice's tokens, through the slots of the batch, behind its context if that is kept."""
+        if batch.kept is not None:
+            return self._contexts.score(batch)
         if self.adaptation is None:
             return score_choices(self.backbone, batch, complement)
-        with self.adaptation.use_slots(batch.slot):
-            return score_choices(self.backbone, batch, complement)
+        return score_choices(self.backbone, batch, complement, within=partial(self.adaptation.use_slots, batch.slot))
+
+    def _score_by_length(self, batch: ChoiceBatch, complement: bool) -> ChoiceScores:
+        """The same, with as little padding as pays."""
+        parts = split_by_length(batch.input_mask, self._overhead)
+        if len(parts) == 1:
+            return self.score(batch, complement)
+        return joined(batch, parts, [self.score(batch.take(part), complement) for part in parts])
 
     def on_fit_start(self) -> None:
         """Dropout is on only if the recipe asks for it (a module in evaluation mode drops nothing)."""
@@ -64,7 +80,7 @@ class TFewModule(pl.LightningModule):
         recipe = self.recipe
         slots = 1 if self.adaptation is None else self.adaptation.slots
         paper_form = recipe.unlikelihood_form == "paper"
-        scores = self.score(batch, complement=paper_form and recipe.unlikelihood_weight > 0)
+        scores = self._score_by_length(batch, complement=paper_form and recipe.unlikelihood_weight > 0)
         parts = {}
         if recipe.lm_weight:
             parts["lm"] = losses.lm_loss(scores, batch, slots)
@@ -83,7 +99,7 @@ class TFewModule(pl.LightningModule):
 
     def _remember(self, parts: dict[str, Tensor]) -> None:
         for name, value in parts.items():
-            value = value.detach().mean()
+            value = value.detach()  # (slots,)
             self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._batches += 1
 
@@ -91,22 +107,32 @@ class TFewModule(pl.LightningModule):
         """Notes the mean losses fifty times a training."""
         step = self.global_step
         every = max(1, self.recipe.steps // 50)
-        noted = self.history[-1]["step"] if self.history else 0
+        noted = self._history[-1][0] if self._history else 0
         if step == noted or (step % every and step != self.recipe.steps):  # the same step: still accumulating
             return
         reduce = self.trainer.strategy.reduce  # over devices
-        means = {name: float(reduce(total / self._batches)) for name, total in self._sums.items()}
-        self.history.append({"step": step, **means})
+        means = {name: reduce(total / self._batches).tolist() for name, total in self._sums.items()}
+        self._history.append((step, means))
         self._sums, self._batches = {}, 0
 
-    def loss_table(self) -> pd.DataFrame:
-        """The noted losses: `step` and the mean of each loss since the row before."""
-        return pd.DataFrame(self.history, columns=["step", *LOSSES]).astype({"step": "int64"})
+    def loss_table(self, slot: int = 0) -> pd.DataFrame:
+        """The noted losses of a slot: `step` and the mean of each loss since the row before."""
+        rows = [{"step": step, **{name: of[slot] for name, of in means.items()}} for step, means in self._history]
+        return pd.DataFrame(rows, columns=["step", *LOSSES]).astype({"step": "int64"})
+
+    def losses_are_finite(self, slot: int = 0) -> bool:
+        """Whether no noted loss of a slot is infinite or not a number."""
+        return all(math.isfinite(of[slot]) for _, means in self._history for of in means.values())
+
+    def rank(self, batch: ChoiceBatch) -> Tensor:
+        """(batch, choices), the choices' scores, calibrated if the batch says how."""
+        scores = self.score(batch).total(batch.choice_mask, self.recipe.length_normalized_ranking)
+        return scores if batch.offset is None else scores - batch.offset
 
     def _rank(self, batch: ChoiceBatch) -> Tensor:
         """(batch, choices), the choices' scores; validation, test and prediction are this one step."""
-        scores = self.score(batch).total(batch.choice_mask, self.recipe.length_normalized_ranking)
-        self.predictions.update(batch.key, batch.gold, scores)
+        scores = self.rank(batch)
+        self.predictions.update(batch.key, batch.gold, scores, batch.slot)
         return scores
 
     def validation_step(self, batch: ChoiceBatch, batch_index: int) -> None:
@@ -151,9 +177,16 @@ class TFewModule(pl.LightningModule):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the backbone out of the checkpoint."""
-        state = checkpoint["state_dict"]
+        """Keeps the backbone out of the checkpoint, and the losses noted so far in it."""
+        state = checkpoint.get("state_dict", {})
         checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith("backbone.")}
+        checkpoint["losses"] = {"history": list(self._history), "sums": dict(self._sums), "batches": self._batches}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Goes on noting losses where the checkpoint was."""
+        losses = checkpoint.get("losses", {"history": [], "sums": {}, "batches": 0})
+        self._history = [(step, means) for step, means in losses["history"]]
+        self._sums, self._batches = losses["sums"], losses["batches"]
 
 
 def loss_function(backbone: T5ForConditionalGeneration, recipe: Recipe) -> Callable[[ChoiceBatch], Tensor]:

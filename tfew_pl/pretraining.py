@@ -1,10 +1,14 @@
 """Pre-training a method's parameters on a multitask mixture of prompted examples (Section 3.4)."""
 
+import dataclasses
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import PreTrainedTokenizerBase
@@ -12,12 +16,14 @@ from transformers import PreTrainedTokenizerBase
 from tfew_pl.adaptation_file import backbone_digest, to_bytes
 from tfew_pl.backbones import load_backbone
 from tfew_pl.encoding import Encoded, collate, tokenize
+from tfew_pl.errors import UserError
 from tfew_pl.module import TFewModule, loss_function
 from tfew_pl.progress import Progress
 from tfew_pl.quiet import quiet_lightning
 from tfew_pl.recipe import Recipe
 from tfew_pl.registry import get_method
 from tfew_pl.setting import Setting
+from tfew_pl.spec import Precision
 from tfew_pl.trainer import make_trainer
 
 PAPER_STEPS = 100_000
@@ -41,16 +47,83 @@ def pretraining_recipe(steps: int = PAPER_STEPS, batch_size: int = PAPER_BATCH_S
 
 
 class PromptedTexts(IterableDataset[Encoded]):
-    """Tokenizes pairs of input and target as they come; the target is the only choice."""
+    """Tokenizes pairs of input and target as they come; the target is the only choice.
 
-    def __init__(self, texts: Callable[[], Texts], tokenizer: PreTrainedTokenizerBase, size: int) -> None:
+    Args:
+        texts: gives the pairs from their start.
+        tokenizer: of the backbone.
+        places: which of them are taken.
+    """
+
+    def __init__(self, texts: Callable[[], Texts], tokenizer: PreTrainedTokenizerBase, places: range) -> None:
         self._texts = texts
         self._tokenizer = tokenizer
-        self._size = size
+        self._places = places
 
     def __iter__(self) -> Iterator[Encoded]:
-        for number, (text, target) in enumerate(islice(self._texts(), self._size)):
+        taken = islice(self._texts(), self._places.start, self._places.stop, self._places.step)
+        for number, (text, target) in zip(self._places, taken, strict=False):
             yield Encoded(tokenize(self._tokenizer, text), (tokenize(self._tokenizer, target),), gold=0, example=number)
+
+
+class PretrainingData(pl.LightningDataModule):
+    """The mixture from where a checkpoint left off; each process takes its share of every batch."""
+
+    def __init__(self, texts: Callable[[], Texts], tokenizer: PreTrainedTokenizerBase, recipe: Recipe) -> None:
+        super().__init__()
+        self._texts, self._tokenizer, self._recipe = texts, tokenizer, recipe
+
+    def train_dataloader(self) -> DataLoader[Encoded]:
+        """Micro-batches, the batch size divided among devices and accumulated micro-batches."""
+        trainer, recipe = self.trainer, self._recipe
+        assert trainer is not None  # noqa: S101 (Lightning asks for the loader)
+        parts = trainer.world_size * trainer.accumulate_grad_batches
+        if recipe.batch_size % parts:
+            raise UserError(
+                f"a batch of {recipe.batch_size} cannot be divided into {parts} equal parts: change --devices or "
+                f"--batch-size"
+            )
+        start = trainer.global_step * recipe.batch_size + trainer.global_rank
+        places = range(start, recipe.steps * recipe.batch_size, trainer.world_size)
+        examples = PromptedTexts(self._texts, self._tokenizer, places)
+        return DataLoader(examples, batch_size=recipe.batch_size // parts, collate_fn=collate)
+
+
+class KeepCheckpoint(pl.Callback):
+    """Writes a checkpoint every so many steps, in place of the one before, and refuses another pre-training's.
+
+    Args:
+        path: of the checkpoint.
+        every: steps.
+        identity: what the pre-training depends on.
+    """
+
+    def __init__(self, path: Path, every: int, identity: str) -> None:
+        self.path, self.every, self.identity = path, every, identity
+        self._saved = 0
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """After a step of training."""
+        step = trainer.global_step
+        if step != self._saved and step % self.every == 0 and step < trainer.max_steps:
+            self._saved = step
+            trainer.save_checkpoint(self.path)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What of it is in the checkpoint."""
+        return {"identity": self.identity}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Checks that the checkpoint is of this pre-training.
+
+        Raises:
+            UserError: it is not.
+        """
+        if state_dict["identity"] != self.identity:
+            raise UserError(
+                f"{self.path} is a checkpoint of another pre-training: remove it to start anew, or give the backbone, "
+                f"mixture, seed, steps and batch size that it was made with"
+            )
 
 
 def pretrain(
@@ -60,6 +133,10 @@ def pretrain(
     recipe: Recipe,
     seed: int = 0,
     *,
+    precision: Precision = "fp32",
+    mixture: str = "",
+    checkpoint: Path | None = None,
+    every: int = 1000,
     progress: Progress | None = None,
     trainer: Mapping[str, Any] | None = None,
 ) -> bytes:
@@ -71,26 +148,44 @@ def pretrain(
         texts: gives the mixture from its start, endless or long enough.
         recipe: see `pretraining_recipe`.
         seed: of the method's initialization.
+        precision: of the backbone's weights.
+        mixture: name of the texts, which the checkpoint keeps.
+        checkpoint: where to keep one. If it is there, training goes on from it, as if never interrupted.
+        every: steps between checkpoints.
         progress: told how far it has come.
         trainer: flags of Lightning's Trainer.
 
     Returns:
         The content of the adaptation's file.
+
+    Raises:
+        UserError: the checkpoint is of another pre-training.
     """
-    loaded = load_backbone(backbone)
-    examples = PromptedTexts(texts, loaded.tokenizer, recipe.steps * recipe.batch_size)
+    loaded = load_backbone(backbone, precision)
+    first = PromptedTexts(texts, loaded.tokenizer, range(min(SETTING_EXAMPLES, recipe.steps * recipe.batch_size)))
     setting = Setting(
         tokenizer=loaded.tokenizer,
-        batches=lambda: (collate([example]) for example in islice(examples, SETTING_EXAMPLES)),
+        batches=lambda: (collate([example]) for example in first),
         loss=loss_function(loaded.model, recipe),
     )
     generator = torch.Generator().manual_seed(seed)
     adaptation = get_method(method).attach(loaded.model, generator=generator, setting=setting)
+    digest = backbone_digest(loaded.model)
+    options = dict(trainer or {})
+    if checkpoint is not None:
+        identity = {"method": method, "backbone": digest, "seed": seed, "mixture": mixture, "precision": precision}
+        identity |= dataclasses.asdict(recipe)
+        keep = KeepCheckpoint(checkpoint, every, json.dumps(identity, sort_keys=True))
+        options["callbacks"] = [*options.get("callbacks", ()), keep]
     try:
         module = TFewModule(loaded.model, adaptation, recipe, choices=1)
         with quiet_lightning():
-            batches = DataLoader(examples, batch_size=recipe.batch_size, collate_fn=collate)
-            make_trainer(recipe, progress=progress, options=trainer).fit(module, batches)
-        return to_bytes(adaptation, method, backbone_digest(loaded.model))
+            make_trainer(recipe, precision, progress, options).fit(
+                module,
+                datamodule=PretrainingData(texts, loaded.tokenizer, recipe),
+                ckpt_path=checkpoint if checkpoint is not None and checkpoint.is_file() else None,
+                weights_only=True,
+            )
+        return to_bytes(adaptation, method, digest)
     finally:
         adaptation.detach()

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jinja2
 import jinja2.meta
@@ -63,6 +63,28 @@ class Prompt:
     """The answer choices to rank; None for an open-ended template."""
 
 
+class PromptTemplate(Protocol):
+    """What an example can be seen through."""
+
+    @property
+    def name(self) -> str:
+        """Unique within its task."""
+
+    @property
+    def is_random(self) -> bool:
+        """Whether two renderings of one example may differ."""
+
+    def render(self, example: Mapping[str, Any], generator: random.Random) -> Prompt | None:
+        """Renders an example; a template that draws at random draws from the generator.
+
+        Returns:
+            The prompt, or None where the template has no target for this example.
+
+        Raises:
+            UserError: the example does not fit the template.
+        """
+
+
 @dataclass(frozen=True)
 class Template:
     """A P3 template: Jinja for "input ||| target", and Jinja for the answer choices.
@@ -73,6 +95,7 @@ class Template:
         answer_choices_source: choices separated by "|||"; None for an open-ended template.
         original_task: whether the template asks for the dataset's own task.
         choices_in_prompt: whether the input lists the choices.
+        cuts_fields: whether every expression is cut to `FIELD_LENGTH`, as promptsource does it.
     """
 
     name: str
@@ -80,6 +103,7 @@ class Template:
     answer_choices_source: str | None
     original_task: bool = True
     choices_in_prompt: bool = False
+    cuts_fields: bool = True
 
     @cached_property
     def is_random(self) -> bool:
@@ -97,7 +121,8 @@ class Template:
     @cached_property
     def _body(self) -> jinja2.Template:
         # promptsource cuts every expression in the same textual way, so that odd templates come out alike.
-        return _compile(self.name, self.source.replace("}}", f" | string | truncate({FIELD_LENGTH}) }}}}"))
+        cut = f" | string | truncate({FIELD_LENGTH}) }}}}" if self.cuts_fields else "}}"
+        return _compile(self.name, self.source.replace("}}", cut))
 
     @cached_property
     def _choices(self) -> jinja2.Template | None:

@@ -5,6 +5,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# Where bitsandbytes is installed, it comes along with transformers' schedules, and advises a package that nothing here
+# needs.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
@@ -17,6 +21,8 @@ def quiet_lightning() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # The recipe decides whether dropout is on, and evaluation mode is what turns it off.
         warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
+        # A single machine of a cluster is a machine.
+        warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
         # Pre-training has nothing to validate on.
         warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
         # Lightning 2.6 makes tree specs in a way that torch 2.13 announces to remove.

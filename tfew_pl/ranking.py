@@ -5,18 +5,22 @@ cross-attention alone, the decoder's states go from (batch x choices, tokens) to
 The language-model head runs only where a choice has a token.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import T5ForConditionalGeneration
 
 DECODER_START = 0
 """T5's decoder starts from the padding token."""
+CHOICE_TOKENS = 8192
+"""Tokens of choices, padding counted, that are decoded at once. The held-out tasks stay below it in training."""
+Within = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass
@@ -41,6 +45,25 @@ class ChoiceBatch:
     """(batch, 3), template, example and context, by which scores are told apart"""
     slot: Tensor | None = None
     """(batch,), the slot each example uses; None for slot 0 throughout"""
+    kept: Tensor | None = None
+    """(context,), ids of the context before all of the inputs, which is read once; None where there is none"""
+    offset: Tensor | None = None
+    """(batch, choices), what calibration takes from the scores; None for nothing"""
+
+    def take(self, examples: Tensor) -> "ChoiceBatch":
+        """Some of the examples, (taken,) indices, without the padding that they do not need."""
+        input_mask, choice_mask = self.input_mask[examples], self.choice_mask[examples]
+        source = int(input_mask.any(0).sum())
+        choices, tokens = (int(choice_mask.any(2).any(0).sum()), int(choice_mask.any(1).any(0).sum()))
+        return ChoiceBatch(
+            input_ids=self.input_ids[examples, :source],
+            input_mask=input_mask[:, :source],
+            choice_ids=self.choice_ids[examples, :choices, :tokens],
+            choice_mask=choice_mask[:, :choices, :tokens],
+            gold=self.gold[examples],
+            key=self.key[examples],
+            slot=None if self.slot is None else self.slot[examples],
+        )
 
     def to(self, device: torch.device) -> "ChoiceBatch":
         """The same on another device."""
@@ -72,42 +95,86 @@ class ChoiceScores:
         return total.masked_fill(lengths == 0, float("-inf"))
 
 
-def score_choices(backbone: T5ForConditionalGeneration, batch: ChoiceBatch, complement: bool = False) -> ChoiceScores:
+def score_choices(
+    backbone: T5ForConditionalGeneration,
+    batch: ChoiceBatch,
+    complement: bool = False,
+    *,
+    within: Within = nullcontext,
+    tokens: int = CHOICE_TOKENS,
+) -> ChoiceScores:
     """Scores every token of every choice of every example.
+
+    Longer lists of choices than fit are decoded part after part. In training, a part keeps its scores alone, and is
+    decoded once more in the backward pass, so that memory does not grow with the number of choices; the gradients
+    are exact.
 
     Args:
         backbone: a T5-family model; adaptations attached to it take part.
         batch: the examples.
         complement: whether log(1 - p) is wanted, for the unlikelihood loss.
+        within: gives what is entered for each pass through the backbone, those of the backward pass included.
+        tokens: of choices, padding counted, that are decoded at once; at least a choice of each example is.
     """
-    states = backbone.encoder(input_ids=batch.input_ids, attention_mask=batch.input_mask).last_hidden_state
-    examples, choices, tokens = batch.choice_ids.shape
-    rows = batch.choice_ids.reshape(examples * choices, tokens)
-    decoder_ids = torch.cat([rows.new_full((len(rows), 1), DECODER_START), rows[:, :-1]], dim=1)
+    with within():
+        states = backbone.encoder(input_ids=batch.input_ids, attention_mask=batch.input_mask).last_hidden_state
+    examples, choices, longest = batch.choice_ids.shape
+    together = max(1, tokens // (examples * longest))
+
+    def decoded(first: int, states: Tensor) -> tuple[Tensor, Tensor]:
+        with within():
+            return _score_tokens(backbone, states, batch, slice(first, first + together), complement)
+
+    if choices <= together:
+        return ChoiceScores(*decoded(0, states))
+    if torch.is_grad_enabled():
+        dropout = backbone.training
+        parts = [
+            checkpoint(decoded, first, states, use_reentrant=False, preserve_rng_state=dropout)
+            for first in range(0, choices, together)
+        ]
+    else:
+        parts = [decoded(first, states) for first in range(0, choices, together)]
+    return ChoiceScores(*(torch.cat(of_parts, dim=1) for of_parts in zip(*parts, strict=True)))
+
+
+def _score_tokens(
+    backbone: T5ForConditionalGeneration, states: Tensor, batch: ChoiceBatch, part: slice, complement: bool
+) -> tuple[Tensor, Tensor]:
+    """What `ChoiceScores` holds, for some of the choices: (batch, part, tokens) each.
+
+    Args:
+        states: (batch, prompts + source, d_model), of the encoder.
+        part: of the choices.
+    """
+    mask = batch.choice_mask[:, part]
+    ids = batch.choice_ids[:, part]
+    wrong = (mask & ~_is_gold(batch)[:, part]) if complement else None
+    examples, choices, tokens = ids.shape
+    rows = ids.reshape(examples * choices, tokens)
+    decoder_ids = F.pad(rows[:, :-1], (1, 0), value=DECODER_START)
     with _shared_cross_attention(backbone.decoder, choices):
         decoded = backbone.decoder(
             input_ids=decoder_ids,
-            encoder_hidden_states=states,  # (batch, prompts + source, d_model)
+            encoder_hidden_states=states,
             encoder_attention_mask=_additive(_widened(batch.input_mask, states.shape[1]), states.dtype),
             use_cache=False,
         ).last_hidden_state  # (batch x choices, tokens, d_model)
-    mask = batch.choice_mask
     hidden = decoded.view(examples, choices, tokens, -1)[mask]  # (chosen, d_model)
     if backbone.config.scale_decoder_outputs:
         hidden = hidden * backbone.model_dim**-0.5
     logits = backbone.lm_head(hidden).float()  # (chosen, vocabulary)
-    target = batch.choice_ids[mask]
+    target = ids[mask]
     normalizer = logits.logsumexp(-1)
     chosen = logits.gather(-1, target[:, None])[:, 0] - normalizer
     zeros = torch.zeros(mask.shape, device=chosen.device)
     scores = zeros.masked_scatter(mask, chosen)
-    if not complement:
-        return ChoiceScores(scores, zeros)
-    wrong = mask & ~_is_gold(batch)
-    part = wrong[mask]
+    if wrong is None:
+        return scores, zeros
+    of_wrong = wrong[mask]
     # log(1 - p) = logsumexp over the other tokens - logsumexp over all: no cancellation when p is near 1.
-    others = logits[part].scatter(-1, target[part][:, None], float("-inf")).logsumexp(-1)
-    return ChoiceScores(scores, zeros.masked_scatter(wrong, others - normalizer[part]))
+    others = logits[of_wrong].scatter(-1, target[of_wrong][:, None], float("-inf")).logsumexp(-1)
+    return scores, zeros.masked_scatter(wrong, others - normalizer[of_wrong])
 
 
 def _is_gold(batch: ChoiceBatch) -> Tensor:

@@ -77,12 +77,14 @@ RECIPES = {
 """Named recipes. `release` is the released code wherever it differs from the paper's text."""
 
 INGREDIENTS: dict[str, dict[str, object]] = {
+    "lm": {"lm_weight": 0.0},
     "unlikelihood": {"unlikelihood_weight": 0.0},
     "length-norm": {"length_norm_weight": 0.0},
     "pretraining": {"pretrained": False},
     "warmup": {"warmup_ratio": 0.0},
     "length-normalized-ranking": {"length_normalized_ranking": False},
     "parameter-scaling": {"scale_parameter": False},
+    "clipping": {"gradient_clip": 1e9},
     "unlikelihood-eos": {"unlikelihood_eos": False},
 }
 """What `--without` can take away, and the fields that taking it away changes."""

@@ -1,5 +1,7 @@
 """What a run found."""
 
+import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -42,15 +44,20 @@ class Costs:
     """Of the device; on a CPU, of the process."""
 
 
+def median_accuracy(accuracy: Mapping[str, float]) -> float:
+    """A run's accuracy over templates; NaN where its evaluation examples have no labels."""
+    return statistics.median(accuracy.values()) if accuracy else math.nan
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """Everything that a run found."""
 
     spec: RunSpec
     accuracy: Mapping[str, float]
-    """Share of correct predictions by template."""
+    """Share of correct predictions by template; empty where the evaluation examples have no labels."""
     predictions: "pd.DataFrame"
-    """A row a template and example: `template`, `example`, `gold`, `predicted`."""
+    """A row a template and example: `template`, `example`, `gold` (-1 without a label), `predicted`."""
     losses: "pd.DataFrame"
     """A row a stretch of training: `step`, and the means of `lm`, `unlikelihood`, `length_norm` up to it."""
     costs: Costs

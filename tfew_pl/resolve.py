@@ -3,15 +3,17 @@
 import dataclasses
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from tfew_pl import backbones
 from tfew_pl.errors import UserError
 from tfew_pl.hub import HubUnreachableError
 from tfew_pl.naming import look_up
+from tfew_pl.quantization import require_library
 from tfew_pl.registry import get_method, registered_methods
 from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, Revisions, RunSpec
-from tfew_pl.tasks import get_task
+from tfew_pl.tasks import task_of
 from tfew_pl.tasks.data import load_data
 
 _VECTORS = Path(__file__).parent / "pocket" / "checkpoints"
@@ -29,13 +31,27 @@ def initial_adaptation(spec: RunSpec) -> Path | None:
     """
     if not (spec.trains and spec.recipe.pretrained and spec.method in PRETRAINABLE):
         return None
-    path = PRETRAINED.get((spec.method, spec.backbone))
-    if path is None or not path.is_file():
+    if spec.initial is not None:
+        from tfew_pl.adaptation_file import read
+
+        path = Path(spec.initial)
+        method = read(path)[0]["method"]
+        if method != spec.method:
+            raise UserError(f"--initial {path}: an adaptation of method {method}, not {spec.method}")
+        return path
+    known = PRETRAINED.get((spec.method, spec.backbone))
+    if known is None or not known.is_file():
         raise UserError(
-            f"no pre-trained {spec.method} vectors are known for backbone {spec.backbone}: "
-            f"train from scratch with --without pretraining"
+            f"no pre-trained {spec.method} vectors are known for backbone {spec.backbone}: give their file with "
+            f"--initial (`tfew pretrain` makes one), or train from scratch with --without pretraining"
         )
-    return path
+    return known
+
+
+@cache
+def _file_digest(path: Path) -> str:
+    """A grid of thousands of runs asks for the same few files."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def resolve(spec: RunSpec) -> RunSpec:
@@ -55,7 +71,23 @@ def resolve(spec: RunSpec) -> RunSpec:
             problems.append(str(error))
             return ""
 
+    def backbone() -> str:
+        revision = backbones.revision(spec.backbone)
+        kind = backbones.kind(spec.backbone)
+        if spec.trains and not kind.encoder_decoder:
+            raise UserError(
+                f"backbone {spec.backbone}: a causal {kind.model_type} can do in-context learning (--method "
+                f"{IN_CONTEXT}); method {spec.method} needs one of the T5 family"
+            )
+        require_library(spec.precision)
+        return revision
+
     def method() -> str:
+        if spec.initial is not None and not (spec.recipe.pretrained and spec.method in PRETRAINABLE):
+            raise UserError(
+                f"--initial {spec.initial}: the run would not start from it: only {', '.join(PRETRAINABLE)} does, "
+                f"without `--without pretraining`"
+            )
         if spec.trains:
             look_up("method", spec.method, {**registered_methods(), ZERO_SHOT: None, IN_CONTEXT: None})
             if spec.options:
@@ -64,18 +96,18 @@ def resolve(spec: RunSpec) -> RunSpec:
 
     def initial() -> str:
         path = initial_adaptation(spec)
-        return "" if path is None else hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        return "" if path is None else _file_digest(path)
 
     def data() -> str:
-        task, loaded = get_task(spec.task), load_data(spec.task, spec.data)
+        task, loaded = task_of(spec), load_data(spec.task, spec.data)
         shots = spec.shots or task.shots
         if spec.method != ZERO_SHOT and shots > len(loaded.train):
             raise UserError(f"task {spec.task}: {shots} shots asked of {len(loaded.train)} training examples")
-        return loaded.fingerprint
+        return f"{loaded.fingerprint}-{task.revision}" if task.revision else loaded.fingerprint
 
     attempt(method)
     revisions = Revisions(
-        backbone=attempt(lambda: backbones.revision(spec.backbone)),
+        backbone=attempt(backbone),
         data=attempt(data),
         initial=attempt(initial),
     )

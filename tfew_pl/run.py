@@ -1,133 +1,42 @@
-"""run(spec) -> record: from what determines a run to what it found."""
+"""run(spec) -> record: from what determines a run to what it found; and several runs as slots of one model."""
 
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from tfew_pl import costs, environment
+from tfew_pl import environment, metrics
+from tfew_pl.accounting import count_flops, run_costs
 from tfew_pl.adaptation_file import backbone_digest, load_into, to_bytes
 from tfew_pl.backbones import Backbone, load_backbone
-from tfew_pl.datamodule import EvaluationBatches, TFewDataModule, TrainingDraws, encode_evaluation
-from tfew_pl.encoding import INPUT_TOKENS, Encoded, PromptEncoder, collate
-from tfew_pl.icl import CONTEXT_INPUT_TOKENS, encode_ensemble
-from tfew_pl.method import Adaptation, ParameterCounts
+from tfew_pl.datamodule import TFewDataModule
+from tfew_pl.encoding import Encoded, collate, in_slot
+from tfew_pl.grouping import group_key
+from tfew_pl.icl import ContextEncoder, calibrate
+from tfew_pl.method import Adaptation
 from tfew_pl.module import TFewModule, loss_function
+from tfew_pl.preparation import PreparedRun, prepare
 from tfew_pl.progress import Progress
 from tfew_pl.quiet import quiet_lightning
-from tfew_pl.record import Costs, RunRecord
+from tfew_pl.record import RunRecord
 from tfew_pl.registry import get_method
 from tfew_pl.resolve import initial_adaptation, resolve
+from tfew_pl.resume import Checkpoint
 from tfew_pl.setting import Setting
-from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, RunSpec
-from tfew_pl.tasks import Row, Task, get_task
-from tfew_pl.tasks.data import load_data
-from tfew_pl.tasks.splits import few_shot_indices
+from tfew_pl.spec import RunSpec
 from tfew_pl.trainer import make_trainer
 
 
-def _attach(spec: RunSpec, backbone: Backbone, draws: TrainingDraws) -> Adaptation:
-    setting = Setting(
-        tokenizer=backbone.tokenizer,
-        batches=lambda: (collate([example]) for example in draws.each_once()),
-        loss=loss_function(backbone.model, spec.recipe),
-    )
-    generator = torch.Generator().manual_seed(spec.seed)
-    method = get_method(spec.method, spec.options)
-    adaptation = method.attach(backbone.model, generator=generator, setting=setting)
-    path = initial_adaptation(spec)
-    if path is not None:
-        load_into(adaptation, path, spec.method, backbone_digest(backbone.model))
-    return adaptation
-
-
-def _encode(
-    spec: RunSpec, task: Task, backbone: Backbone, shots: Sequence[Row], rows: Sequence[Row]
-) -> tuple[PromptEncoder, list[Encoded], list[Encoded]]:
-    """The encoder, the examples without a context, and what is evaluated: the same, or each behind every context."""
-    templates = task.templates()[: spec.evaluation.templates]
-    rows = rows[: spec.evaluation.examples]
-    in_context = spec.method == IN_CONTEXT
-    limit = CONTEXT_INPUT_TOKENS if in_context else INPUT_TOKENS
-    encoder = PromptEncoder(task, templates, backbone.tokenizer, limit)
-    plain = encode_evaluation(encoder, rows)
-    return encoder, plain, encode_ensemble(encoder, shots, rows) if in_context else plain
-
-
-@contextmanager
-def _without_gradients(module: TFewModule) -> Iterator[None]:
-    """Within it no parameter wants a gradient: torch 2.13's counter of FLOPs fails on a parameter's view in no_grad,
-    which it takes for one that wants a gradient and has no function to make it.
-    """
-    trained = [p for p in module.parameters() if p.requires_grad]
-    for parameter in trained:
-        parameter.requires_grad_(False)
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)
-
-
-def _measured(
-    module: TFewModule, draws: TrainingDraws | None, evaluation: EvaluationBatches, batch_size: int
-) -> tuple[float, float]:
-    """FLOPs of scoring one input and of one training step, counted over a batch of middle length and the first step."""
-    batch = evaluation[len(evaluation) // 2].to(module.device)
-    with _without_gradients(module):
-        inference = costs.count_flops(lambda: module.score(batch)) / len(batch.gold)
-    if draws is None:
-        return inference, 0.0
-    step = collate([draws[i] for i in range(batch_size)]).to(module.device)
-    training = costs.count_flops(lambda: module.losses(step).backward())
-    module.zero_grad()
-    return inference, training
-
-
-def _costs(
+def run(
     spec: RunSpec,
-    task: Task,
-    backbone: Backbone,
-    examples: Sequence[Encoded],
-    plain: Sequence[Encoded],
     *,
-    counts: ParameterCounts | None,
-    stored: int,
-    measured: tuple[float, float],
-    seconds: tuple[float, float],
-    device: torch.device,
-) -> Costs:
-    parameters, tokens = backbone.parameters, costs.median_tokens(plain)
-    in_context = spec.method == IN_CONTEXT
-    shots = (spec.shots or task.shots) if in_context else 0
-    shot_tokens = costs.median_shot_tokens(plain) if in_context else 0.0
-    contexts = len(examples) // len(plain)
-    recipe = spec.recipe
-    trained = 0 if counts is None else counts.trainable
-    context_bytes = costs.context_bytes(shots, shot_tokens)
-    training = costs.training_flops(parameters, tokens, recipe.steps, recipe.batch_size) if trained else 0.0
-    return Costs(
-        parameters=parameters,
-        trained_parameters=trained,
-        input_tokens=tokens,
-        shots=shots,
-        inference_flops=costs.inference_flops(parameters, tokens, shots, shot_tokens),
-        training_flops=training,
-        stored_bytes=context_bytes if in_context else costs.adaptation_bytes(0 if counts is None else counts.stored),
-        measured_inference_flops=measured[0] * contexts,
-        measured_training_flops=measured[1] * recipe.steps,
-        measured_stored_bytes=context_bytes if in_context else stored,
-        training_seconds=seconds[0],
-        evaluation_seconds=seconds[1],
-        peak_memory_bytes=costs.peak_memory_bytes(device),
-    )
-
-
-def run(spec: RunSpec, *, progress: Progress | None = None, trainer: Mapping[str, Any] | None = None) -> RunRecord:
+    progress: Progress | None = None,
+    trainer: Mapping[str, Any] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> RunRecord:
     """Runs what a spec describes.
 
     Args:
@@ -135,72 +44,166 @@ def run(spec: RunSpec, *, progress: Progress | None = None, trainer: Mapping[str
         progress: told how far the run has come.
         trainer: flags of Lightning's Trainer, such as `accelerator`, `devices`, `strategy`,
             `accumulate_grad_batches`.
+        checkpoint: where the training is kept, and taken up again if it is there.
 
     Raises:
         UserError: the spec cannot be run.
         RuntimeError: a loss is not a number.
     """
-    spec = resolve(spec)
-    task, data = get_task(spec.task), load_data(spec.task, spec.data)
-    shots: list[Row] = []
-    if spec.method != ZERO_SHOT:
-        indices = few_shot_indices(len(data.train), spec.shots or task.shots, spec.seed)
-        shots = [data.train[i] for i in indices]
+    return run_group([spec], progress=progress, trainer=trainer, checkpoint=checkpoint)[0]
+
+
+def run_group(
+    specs: Sequence[RunSpec],
+    *,
+    progress: Progress | None = None,
+    trainer: Mapping[str, Any] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> list[RunRecord]:
+    """Runs several specs as slots of one model, each with the updates that it would get alone.
+
+    A record differs from that of `run` in rounding, in the seconds, which are the group's divided by its runs, and
+    in `environment["group"]`, which says so.
+
+    Args:
+        specs: runs of one `group_key`; with a single one it is `run`.
+        progress: told how far all of them have come.
+        trainer: flags of Lightning's Trainer, as for `run`.
+        checkpoint: as for `run`, of all of them.
+
+    Returns:
+        A record for each spec, in their order.
+
+    Raises:
+        UserError: a spec cannot be run.
+        ValueError: the runs cannot be trained together.
+        RuntimeError: a loss is not a number; the message names the run, and no run of the group has a record.
+    """
+    specs = [resolve(spec) for spec in specs]
+    keys = {group_key(spec) for spec in specs} if len(specs) > 1 else set()
+    if len(keys) > 1 or None in keys:
+        labels = "; ".join(spec.label() for spec in specs)
+        raise ValueError(f"runs that are trained together must have one group_key: {labels}")
+    spec = specs[0]
     backbone = load_backbone(spec.backbone, spec.precision)
-    encoder, plain, examples = _encode(spec, task, backbone, shots, data.evaluation)
-    draws = None
-    if spec.trains:
-        everywhere = PromptEncoder(task, task.templates(), backbone.tokenizer)
-        draws = TrainingDraws(
-            everywhere,
-            shots,
-            seed=spec.seed,
-            steps=spec.recipe.steps,
-            batch_size=spec.recipe.batch_size,
-            drop_last=spec.recipe.drop_last,
-        )
-    adaptation = None if draws is None else _attach(spec, backbone, draws)
-    try:
-        module = TFewModule(backbone.model, adaptation, spec.recipe, max(len(e.choices) for e in examples))
-        module_data = TFewDataModule(draws, examples, spec.recipe.batch_size)
-        with quiet_lightning(), torch.random.fork_rng():
-            lightning = make_trainer(spec.recipe, spec.precision, progress, trainer)
+    runs = prepare(specs, backbone)
+    with quiet_lightning(), torch.random.fork_rng():
+        lightning = make_trainer(spec.recipe, spec.precision, progress, trainer)
+        device = lightning.strategy.root_device
+        backbone.model.to(device)  # type: ignore[arg-type]  # transformers types its own wrapper wrongly
+        with _attached(runs, backbone) as (adaptation, flops):
+            examples = [in_slot(example, slot) for slot, run in enumerate(runs) for example in run.examples]
+            most = max(len(example.choices) for example in examples)
+            module = TFewModule(backbone.model, adaptation, spec.recipe, most, spec.in_context.combine)
+            contexts = runs[0].contexts
+            if contexts is not None and spec.in_context.calibrated:
+                examples = _calibrated(contexts, examples, module)
+            draws = [run.draws for run in runs if run.draws is not None]
+            data = TFewDataModule(draws, examples, spec.recipe.batch_size, checkpoint.step if checkpoint else 0)
             torch.manual_seed(spec.seed)
-            start = time.perf_counter()
-            if draws is not None:
-                lightning.fit(module, datamodule=module_data)
+            start = time.perf_counter() - (checkpoint.seconds if checkpoint else 0.0)
+            if checkpoint is not None:
+                lightning.callbacks.append(checkpoint)  # type: ignore[attr-defined]  # set where mypy does not look
+            if adaptation is not None:
+                lightning.fit(module, datamodule=data)
             trained_at = time.perf_counter()
-            lightning.test(module, datamodule=module_data, verbose=False)
-            evaluated_at = time.perf_counter()
-        losses = module.loss_table()
-        if not all(math.isfinite(value) for row in module.history for value in row.values()):
-            raise RuntimeError(f"{spec.label()}: a loss is not a number")
-        table = module.predictions.table()
-        names = [template.name for template in encoder.templates]
-        shares = (table["gold"] == table["predicted"]).groupby(table["template"]).mean().sort_index()
-        content = None
-        if adaptation is not None:
-            content = to_bytes(adaptation, spec.method, backbone_digest(backbone.model))
-        return RunRecord(
-            spec=spec,
-            accuracy=dict(zip(names, shares.tolist(), strict=True)),
-            predictions=table,
-            losses=losses,
-            costs=_costs(
-                spec,
-                task,
-                backbone,
-                examples,
-                plain,
-                counts=None if adaptation is None else adaptation.counts(),
-                stored=len(content or b""),
-                measured=_measured(module, draws, EvaluationBatches(examples), spec.recipe.batch_size),
-                seconds=(trained_at - start, evaluated_at - trained_at),
-                device=module.device,
-            ),
-            environment=environment.describe(module.device),
-            adaptation=content,
-        )
+            lightning.test(module, datamodule=data, verbose=False)
+            seconds = (trained_at - start, time.perf_counter() - trained_at)
+            return [
+                _record(run, slot, len(runs), module, backbone, flops[slot], seconds, device)
+                for slot, run in enumerate(runs)
+            ]
+
+
+def _calibrated(contexts: ContextEncoder, examples: Sequence[Encoded], module: TFewModule) -> list[Encoded]:
+    """Examples behind their contexts, with the offsets of contextual calibration."""
+    device = module.backbone.device
+    with torch.no_grad():
+        return calibrate(examples, contexts.instead, lambda batch: module.rank(batch.to(device)))
+
+
+def _attach(run: PreparedRun, backbone: Backbone, slots: int = 1) -> Adaptation:
+    """The run's method on its backbone, with the run's own start in slot 0."""
+    spec, draws = run.spec, run.draws
+    setting = Setting(
+        tokenizer=backbone.tokenizer,
+        batches=lambda: (collate([example]) for example in draws.each_once()) if draws is not None else iter(()),
+        loss=loss_function(backbone.model, spec.recipe),
+    )
+    generator = torch.Generator().manual_seed(spec.seed)
+    method = get_method(spec.method, spec.options)
+    adaptation = method.attach(backbone.model, slots=slots, generator=generator, setting=setting)
+    path = initial_adaptation(spec)
+    if path is not None:
+        load_into(adaptation, path, spec.method, backbone_digest(backbone.model))
+    return adaptation
+
+
+@contextmanager
+def _attached(
+    runs: Sequence[PreparedRun], backbone: Backbone
+) -> Iterator[tuple[Adaptation | None, list[tuple[float, float]]]]:
+    """Within it, the runs' method is on the backbone, the start of each run in the slot of its place.
+
+    Each run's method is attached alone first: it starts from its own seed and setting, and its FLOPs are counted.
+
+    Yields:
+        The adaptation, None for runs that train nothing; and what `count_flops` gives for each run.
+    """
+    starts: list[dict[str, Tensor]] = []
+    flops = []
+    adaptation = None
+    try:
+        for run in runs:
+            adaptation = _attach(run, backbone) if run.spec.trains else None
+            flops.append(count_flops(run, TFewModule(backbone.model, adaptation, run.spec.recipe, choices=1)))
+            if adaptation is not None and len(runs) > 1:
+                starts.append({name: tensor.clone() for name, tensor in adaptation.state_dict().items()})
+                adaptation.detach()
+        if starts:
+            adaptation = _attach(runs[0], backbone, slots=len(runs))
+            adaptation.load_state_dict({name: torch.cat([start[name] for start in starts]) for name in starts[0]})
+        yield adaptation, flops
     finally:
         if adaptation is not None:
             adaptation.detach()
+
+
+def _record(
+    run: PreparedRun,
+    slot: int,
+    slots: int,
+    module: TFewModule,
+    backbone: Backbone,
+    flops: tuple[float, float],
+    seconds: tuple[float, float],
+    device: torch.device,
+) -> RunRecord:
+    """What a run has found, in its slot of a trained and evaluated module."""
+    spec, adaptation = run.spec, module.adaptation
+    if not module.losses_are_finite(slot):
+        raise RuntimeError(f"{spec.label()}: a loss is not a number")
+    table = module.predictions.table(slot)
+    content = None
+    if adaptation is not None:
+        content = to_bytes(adaptation, spec.method, backbone_digest(backbone.model), slot)
+    described = environment.describe(device)
+    if slots > 1:
+        described["group"] = {"runs": slots, "seconds": "those of all runs, divided by their number"}
+    return RunRecord(
+        spec=spec,
+        accuracy=metrics.accuracy(table, run.templates),
+        predictions=table,
+        losses=module.loss_table(slot),
+        costs=run_costs(
+            run,
+            backbone,
+            counts=None if adaptation is None else adaptation.counts(),
+            stored=len(content or b""),
+            flops=flops,
+            seconds=(seconds[0] / slots, seconds[1] / slots),
+            device=device,
+        ),
+        environment=described,
+        adaptation=content,
+    )

@@ -1,6 +1,5 @@
 """The architectures of T5-family backbones, so that parameters can be counted without weights or a network."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,14 +63,10 @@ SHAPES = {
 
 
 def _of_folder(name: str) -> dict[str, Any]:
-    folder = Path(backbones.resolve(name).source)
-    try:
-        config: Any = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"backbone {name}: no readable config.json in {folder}") from error
-    if not isinstance(config, dict) or config.get("model_type") != "t5":
-        raise UserError(f"backbone {name}: {folder / 'config.json'} is not that of a T5")
-    return dict(config)
+    config = backbones.read_config(name)
+    if config.get("model_type") not in backbones.T5_FAMILY:
+        raise UserError(f"backbone {name}: its config.json is not that of a T5")
+    return config
 
 
 def empty_backbone(name: str) -> "T5ForConditionalGeneration":
@@ -84,7 +79,7 @@ def empty_backbone(name: str) -> "T5ForConditionalGeneration":
         UserError: its architecture is not known.
     """
     import torch
-    from transformers import T5Config, T5ForConditionalGeneration
+    from transformers import MT5Config, MT5ForConditionalGeneration, T5Config, T5ForConditionalGeneration
 
     if name in SHAPES:
         config = SHAPES[name].config()
@@ -95,10 +90,16 @@ def empty_backbone(name: str) -> "T5ForConditionalGeneration":
             f"backbone {name}: its architecture is not known here; there are {', '.join(SHAPES)}, and any folder "
             f"with a config.json"
         )
-    # transformers 5 ties every T5: what the file says is asked for before, and mended after.
-    untied = config.get("tie_word_embeddings") is False or config.get("scale_decoder_outputs") is False
+    # transformers 5 ties every T5: what the file says is asked for before, and mended after. No mT5 is tied.
+    of_mt5 = config.get("model_type") == "mt5"
+    untied = of_mt5 or config.get("tie_word_embeddings") is False or config.get("scale_decoder_outputs") is False
+    settings = {**config, "tie_word_embeddings": not untied}
     with torch.device("meta"):
-        model = T5ForConditionalGeneration(T5Config(**{**config, "tie_word_embeddings": not untied}))
+        model = (
+            MT5ForConditionalGeneration(MT5Config(**settings))
+            if of_mt5
+            else T5ForConditionalGeneration(T5Config(**settings))
+        )
         model.lm_head.weight = torch.nn.Parameter(torch.empty_like(model.shared.weight)) if untied else (
             model.shared.weight
         )  # fmt: skip

@@ -9,7 +9,7 @@ from tfew_pl.progress import Progress, ReportProgress
 from tfew_pl.recipe import Recipe
 from tfew_pl.spec import Precision
 
-_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
+_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "int8": "bf16-mixed", "nf4": "bf16-mixed"}
 
 
 def make_trainer(
@@ -38,6 +38,7 @@ def make_trainer(
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "deterministic": True,
-        "callbacks": [ReportProgress(progress)] if progress else [],
     }
-    return pl.Trainer(**{**settings, **(options or {})})
+    given = dict(options or {})
+    callbacks = [*([ReportProgress(progress)] if progress else []), *given.pop("callbacks", ())]
+    return pl.Trainer(**{**settings, **given, "callbacks": callbacks})

@@ -1,78 +1,212 @@
 """`tfew grid`: every run of a grid that has no record yet."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from experiments.gpus import MODEL_FLOPS_UTILIZATION
+from tfew_pl.errors import UserError
+
+if TYPE_CHECKING:
+    from experiments.grid import Grid
+    from experiments.launchers.choose import How
+    from experiments.runner import Summary
+    from tfew_pl.store import RunStore
+
+_WHAT = "What to run"
+_HOW = "How to run it"
+_PLAN = "Dry run"
 
 
 def command(
     file: Annotated[str, typer.Argument(help="A grid file, or the name of one that ships with the package: table1.")],
     backbone: Annotated[
         str | None,
-        typer.Option(help="Replaces the grid's default backbone; the grid says what becomes of others."),
+        typer.Option(
+            help="Replaces the grid's default backbone; the grid says what becomes of others.", rich_help_panel=_WHAT
+        ),
     ] = None,
-    data: Annotated[str | None, typer.Option(help="Replaces the grid's default data: pocket or hub.")] = None,
-    store: Annotated[Path | None, typer.Option(help="Folder of the records; the grid's own if left out.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            "--data-root",
+            help="Replaces the grid's default data: pocket, hub or a folder.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Folder of the records; the grid's own if left out.", rich_help_panel=_WHAT)
+    ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(help="Worker processes; one a GPU if left out, or one a processor without GPU.", min=1),
+        typer.Option(
+            help="Worker processes; one a GPU if left out, or one a processor without GPU.",
+            min=1,
+            rich_help_panel=_HOW,
+        ),
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(help="Threads of a worker; 1 without GPU if left out. Numbers depend on it.", min=1),
+        typer.Option(
+            help="Threads of a worker; 1 without GPU if left out. Numbers depend on it.", min=1, rich_help_panel=_HOW
+        ),
     ] = None,
+    launcher: Annotated[
+        str,
+        typer.Option(
+            help="local; or runners on a Ray cluster (ray) or as an array of Slurm jobs (slurm), --workers of them.",
+            rich_help_panel=_HOW,
+        ),
+    ] = "local",
+    launcher_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="gpus (of a runner); Ray's address; submitit's for Slurm, such as slurm_partition, timeout_min.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    slots: Annotated[
+        int,
+        typer.Option(
+            help="Most runs that are trained together; 1 for each alone. It changes the rounding.",
+            min=1,
+            rich_help_panel=_HOW,
+        ),
+    ] = 8,
+    retries: Annotated[
+        int,
+        typer.Option(help="How often a run is done again whose process died.", min=0, rich_help_panel=_HOW),
+    ] = 2,
+    checkpoint_every: Annotated[
+        int,
+        typer.Option(
+            help="Steps after which a training's state is kept, to go on from there if it is killed; 0 for never.",
+            min=0,
+            rich_help_panel=_HOW,
+        ),
+    ] = 100,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Run nothing: list the runs, what they cost, and which are done.", rich_help_panel=_PLAN
+        ),
+    ] = False,
+    gpu: Annotated[
+        str, typer.Option(help="For which costs are estimated: a100, h100, l4 or a10g.", rich_help_panel=_PLAN)
+    ] = "a100",
+    utilization: Annotated[
+        float,
+        typer.Option(help="Share of the GPU's peak that is reached.", min=0.0001, max=1, rich_help_panel=_PLAN),
+    ] = MODEL_FLOPS_UTILIZATION,
+    dollars_per_hour: Annotated[
+        float | None, typer.Option(help="Of the GPU, in place of the price that is known.", rich_help_panel=_PLAN)
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the dry run as JSON.", rich_help_panel=_PLAN)] = False,
 ) -> None:
     """Run what a grid asks for and the store does not have.
 
-    A finished run is never run again; to go on after an interruption, give the same command.
+    A finished run is never run again; to go on after an interruption, give the same command. Several of them may
+    share a store, on machines that share its folder: each run is done by one.
 
     Examples:
         tfew grid experiments/grids/table1.yaml
         tfew grid control --workers 2
         tfew grid my-grid.yaml --store /shared/results
+        tfew grid my-grid.yaml --launcher slurm --workers 16 --launcher-option slurm_partition=gpu
+        tfew grid table1 --dry-run
+        tfew grid table1 --backbone t0-3b --dry-run --gpu h100 --json
     """
-    from experiments.display import choose_display, duration
     from experiments.grid import find_grid, load_grid
-    from experiments.job import RunAndSave
-    from experiments.output import console
-    from experiments.placement import placement
-    from experiments.runner import LOGS, do_runs, missing, prepare
-    from experiments.workers import LocalWorkers
+    from experiments.launchers.choose import How
     from tfew_pl.store import RunStore
+
+    grid = load_grid(find_grid(file), backbone=backbone, data=data)
+    records = RunStore(store or grid.store)
+    if dry_run:
+        from experiments.gpus import choose_gpu
+        from experiments.plan_report import show_plan
+
+        show_plan(grid, records, choose_gpu(gpu, dollars_per_hour), utilization, json)
+        return
+    if json:
+        raise UserError("--json goes with --dry-run")
+    how = How(
+        launcher=launcher,
+        options=tuple(launcher_option or ()),
+        workers=workers,
+        threads=threads,
+        slots=slots,
+        retries=retries,
+        checkpoint_every=checkpoint_every,
+    )
+    run_grid(grid, records, how)
+
+
+def run_grid(grid: "Grid", records: "RunStore", how: "How") -> None:
+    """Does the runs of a grid that have no record, and says how it goes.
+
+    Raises:
+        typer.Exit: with code 1 where runs failed, with 130 where it was interrupted.
+        UnwritableStoreError: the store takes no more records.
+    """
+    from experiments.display import choose_display
+    from experiments.groups import form_groups
+    from experiments.launchers.choose import choose_launcher
+    from experiments.launchers.launcher import LauncherError
+    from experiments.output import console
+    from experiments.runner import do_runs, missing, prepare
+    from experiments.signals import interrupted_by_termination
 
     out = console()
 
     def say(text: str) -> None:
         out.print(text, soft_wrap=True)
 
-    grid = load_grid(find_grid(file), backbone=backbone, data=data)
-    records = RunStore(store or grid.store)
     runs = missing(grid.runs, records)
-    there = f"{len(grid.runs) - len(runs)} of {len(grid.runs)} runs are in {records.folder}"
     say(f"{grid.name}: {grid.description}")
     if not runs:
         say(f"all {len(grid.runs)} runs are in {records.folder}: nothing to do")
         return
+    groups = form_groups(grid.runs, how.slots)
+    digests = {run.spec.digest for run in runs}
+    left = sum(any(run.spec.digest in digests for run in group) for group in groups)
+    launcher, workers, summary_of_it = choose_launcher(how, groups, left, records, grid.keep_adaptations)
     prepare(records)
-    place = placement(workers, threads, len(runs))
-    say(f"{there}; {len(runs)} to do {place.summary}")
-    job = RunAndSave(records.folder, place.threads)
-    launcher = LocalWorkers(job, place.environments, records.folder / LOGS)
+    say(
+        f"{len(grid.runs) - len(runs)} of {len(grid.runs)} runs are in {records.folder}; "
+        f"{len(runs)} to do {summary_of_it}"
+    )
+
+    def done() -> str:
+        return f"{len(grid.runs) - len(missing(grid.runs, records))} of {len(grid.runs)} runs are in {records.folder}"
+
     try:
-        with choose_display(runs, len(place.environments)) as display:
-            summary = do_runs(runs, records, launcher, display)
+        with interrupted_by_termination(), choose_display(runs, workers) as display:
+            summary = do_runs(groups, records, launcher, display)
     except KeyboardInterrupt:
-        done = len(grid.runs) - len(missing(grid.runs, records))
-        say(
-            f"interrupted: {done} of {len(grid.runs)} runs are in {records.folder}; the same command goes on from there"
-        )
+        say(f"interrupted: {done()}; the same command goes on from there")
         raise typer.Exit(130) from None
-    say(f"{summary.finished} runs finished in {duration(summary.seconds)}: {records.folder}")
+    except LauncherError as error:
+        raise UserError(f"{error}; {done()}") from error
+    for line in _outcome(summary, records):
+        say(line)
     if summary.failures:
-        say(f"{len(summary.failures)} failed:")
-        for failure in summary.failures:
-            say(f"  {failure.run.variant}: {failure.run.spec.label()}")
-            say(f"    {failure.reason}")
-            say(f"    {failure.log}")
         raise typer.Exit(1)
+
+
+def _outcome(summary: "Summary", records: "RunStore") -> list[str]:
+    """What is said at the end."""
+    from experiments.display import duration
+
+    others = f", {summary.elsewhere} more by other runners" if summary.elsewhere else ""
+    lines = [f"{summary.finished} runs finished in {duration(summary.seconds)}{others}: {records.folder}"]
+    if summary.failures:
+        lines.append(f"{len(summary.failures)} failed:")
+        for failure in summary.failures:
+            lines.append(f"  {failure.run.variant}: {failure.run.spec.label()}")
+            lines.append(f"    {failure.reason}")
+            lines.append(f"    {failure.log}")
+    return lines

@@ -1,4 +1,4 @@
-"""`tfew pocket`: making the embedded backbones again, stage by stage."""
+"""`tfew pocket`: making the embedded backbones again, stage by stage; `tfew pretrain` makes their (IA)3 vectors."""
 
 import logging
 from pathlib import Path
@@ -79,42 +79,3 @@ def t0(out: Out, init: Init, seed: Seed = 0, processes: Processes = 2) -> None:
         tfew pocket t0 --out work/pocket-t0 --init work/pocket-lm
     """
     _stage("t0", out, seed, init, processes)
-
-
-@app.command()
-def ia3(
-    out: Annotated[Path, typer.Option(help="File to write.", dir_okay=False)],
-    backbone: Annotated[str, typer.Option(help="Backbone that the vectors are for.")] = "pocket-t0",
-    seed: Annotated[int, typer.Option(help="Of the mixture.")] = 0,
-    steps: Annotated[int, typer.Option(help="Optimizer steps; the paper takes 100,000.", min=1)] = 2000,
-    batch_size: Annotated[int, typer.Option(help="Examples a step, as in the paper.", min=1)] = 16,
-    threads: Annotated[int, typer.Option(help="Threads of PyTorch; other roundings if changed.", min=1)] = 1,
-) -> None:
-    """Pre-train (IA)3 vectors on the mixture: where T-Few starts.
-
-    Example:
-        tfew pocket ia3 --out work/pocket-t0-ia3.safetensors
-    """
-    import torch
-    from rich.progress import Progress
-
-    from experiments.output import console
-    from tfew_pl.pocket import mixture
-    from tfew_pl.pretraining import pretrain, pretraining_recipe
-
-    torch.set_num_threads(threads)
-    with Progress(console=console()) as bar:
-        task = bar.add_task("pre-training (IA)3", total=1.0)
-        content = pretrain(
-            "ia3",
-            backbone,
-            lambda: mixture.examples(seed),
-            pretraining_recipe(steps, batch_size),
-            seed,
-            progress=lambda _stage, share: bar.update(task, completed=share),
-        )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out.with_name(f".{out.name}.unfinished")
-    unfinished.write_bytes(content)
-    unfinished.replace(out)
-    typer.echo(f"Wrote {out} ({len(content)} bytes)", err=True)

@@ -36,9 +36,27 @@ def command(
         int | None,
         typer.Option(help="Few-shot examples; the task's own number if left out.", rich_help_panel=_WHAT),
     ] = None,
-    data: Annotated[str | None, typer.Option(help="pocket or hub; pocket if left out.", rich_help_panel=_WHAT)] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            "--data-root",
+            help="pocket, hub, or a folder that is looked in before the hub; pocket if left out.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="fp32 or bf16; fp32 if left out.", rich_help_panel=_WHAT)
+        str | None,
+        typer.Option(
+            help="fp32 or bf16, or quantized and frozen: int8 or nf4; fp32 if left out.", rich_help_panel=_WHAT
+        ),
+    ] = None,
+    initial: Annotated[
+        str | None,
+        typer.Option(
+            help="File of pre-trained (IA)3 vectors to start from; those known for the backbone if left out.",
+            rich_help_panel=_WHAT,
+        ),
     ] = None,
     examples: Annotated[
         int | None, typer.Option(help="Evaluate on the first examples only.", rich_help_panel=_WHAT)
@@ -111,6 +129,7 @@ def command(
         "shots": shots,
         "data": data,
         "precision": precision,
+        "initial": initial,
         "recipe": recipe,
         "recipe.steps": steps,
         "evaluation.examples": examples,
@@ -176,7 +195,7 @@ def _run(spec: "RunSpec", store: Path, flags: dict[str, Any], threads: int | Non
     os.environ.update(thread_environment(threads))
     try:
         with show_progress(spec.label()) as progress:
-            RunAndSave(store, threads, flags)(spec, progress)
+            RunAndSave(store, threads, flags)((spec,), progress)
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the former into the latter
-        typer.echo("interrupted: nothing was saved", err=True)
+        typer.echo("interrupted: there is no record yet; the same command goes on", err=True)
         raise typer.Exit(130) from None

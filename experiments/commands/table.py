@@ -1,7 +1,7 @@
 """`tfew table`: the paper's tables from finished runs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -9,108 +9,127 @@ from experiments.output import JSON, console, show_json
 from tfew_pl.errors import UserError
 
 if TYPE_CHECKING:
-    from experiments.tables.table1 import Table1
+    from experiments.finished import Finished
+    from experiments.tables.catalog import Definition, Table
+
+Format = Literal["text", "markdown", "csv", "latex", "html"]
+ALL = "all"
 
 
-TABLES = (1,)
-"""Tables of the paper that can be made."""
-
-
-def read(name: str, store: Path | None, backbone: str | None, data: str | None) -> "Table1":
-    """The table of the finished runs of a grid that ships with the package.
-
-    Raises:
-        UserError: runs are missing; the message names the command that makes them.
-    """
-    from experiments.grid import find_grid, load_grid
-    from experiments.tables.table1 import table1
-    from tfew_pl.store import RunStore
-
-    grid = load_grid(find_grid(name), backbone=backbone, data=data)
-    records = RunStore(store or grid.store)
-    missing = [run for run in grid.runs if run.spec not in records]
-    if missing:
-        flags = {"--backbone": backbone, "--data": data, "--store": store}
-        words = [word for flag, value in flags.items() if value is not None for word in (flag, str(value))]
-        command = " ".join(["tfew grid", name, *words])
-        raise UserError(
-            f"{len(missing)} of {len(grid.runs)} runs are missing in {records.folder}, the first of them "
-            f"{missing[0].spec.label()}; make them with: {command}"
-        )
-    return table1({name: [records.load(spec) for spec in specs] for name, specs in grid.variants().items()})
-
-
-def write(table: "Table1", folder: Path) -> list[Path]:
-    """Writes the table as CSV and Markdown, and the figure; returns the files.
+def definition(number: int | str) -> "Definition":
+    """How the table of that number is made.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: there is none.
     """
-    from experiments.figures import table1 as figure
-    from experiments.figures.style import save
-    from experiments.tables.block import markdown, to_csv
-    from experiments.tables.table1_document import document
+    from experiments.tables.catalog import TABLES
 
-    texts = {
-        "table1.md": markdown(document(table)),
-        "table1.csv": to_csv(table.values()),
-        "table1_tasks.csv": to_csv(table.task_values()),
-    }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in texts.items():
-            (folder / name).write_text(content, encoding="utf-8")
-        drawn = save(figure.draw(table), folder / "table1", figure.TITLE)
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
-    return [*(folder / name for name in texts), *drawn]
-
-
-def default_folder(store: Path | None, backbone: str | None, data: str | None) -> Path:
-    """Where the files go: beside a store of one's own, so that nothing takes the place of other results."""
-    if store is not None:
-        return store.parent
-    replaced = [value.strip("./").replace("/", "-") for value in (backbone, data) if value is not None]
-    return Path("results") / ("-".join(replaced) or "pocket")
+    made = {str(number): table for number, table in TABLES.items()}.get(str(number))
+    if made is None:
+        raise UserError(f"there is no table {number} here; there are {', '.join(map(str, sorted(TABLES)))}")
+    return made
 
 
 def command(
-    number: Annotated[int, typer.Argument(help="Of the table in the paper: 1.")],
+    number: Annotated[str, typer.Argument(help="Of the table in the paper, 1 to 11; or all.")],
     store: Annotated[Path | None, typer.Option(help="Folder of the records, if not the grid's own.")] = None,
     backbone: Annotated[str | None, typer.Option(help="In place of the grid's backbone.")] = None,
-    data: Annotated[str | None, typer.Option(help="In place of the grid's data: pocket or hub.")] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", "--data-root", help="In place of the grid's data: pocket, hub or a folder.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the files; results/pocket unless something was replaced."),
     ] = None,
-    form: Annotated[Literal["text", "markdown", "csv"], typer.Option("--format", help="What is printed.")] = "text",
+    form: Annotated[Format, typer.Option("--format", help="What is printed.")] = "text",
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Print instead the grids of which runs are missing.")
+    ] = False,
     json: JSON = False,
 ) -> None:
-    """Make a table of the paper, and its figure, from finished runs.
+    """Make a table of the paper, ours beside the published numbers, from finished runs.
 
-    Files are written beside what is printed; with --json only if --out is given.
+    Cells whose runs are missing say so. Files in every format are written beside what is printed, and the figure
+    where the paper draws one of the same runs; with --json only if --out is given.
 
     Examples:
         tfew table 1
-        tfew table 1 --json
-        tfew table 1 --format markdown
+        tfew table 4 --json
+        tfew table 4 --format latex
         tfew table 1 --backbone t0-3b --data hub
+        tfew table all
     """
-    from experiments.tables.block import markdown, text, to_csv
-    from experiments.tables.table1_document import document
+    from experiments.finished import Selection, find_finished, is_finished
+    from experiments.tables.catalog import TABLES
 
-    if number not in TABLES:
-        raise UserError(f"there is no table {number} here; there is table {', '.join(map(str, TABLES))}")
-    table = read(f"table{number}", store, backbone, data)
+    definitions = list(TABLES.values()) if number == ALL else [definition(number)]
+    selection = Selection(store, backbone, data)
+    if unfinished:
+        grids = [name for name in dict.fromkeys(made.grid for made in definitions) if not is_finished(name, selection)]
+        show_json(grids) if json else typer.echo("".join(f"{name}\n" for name in grids), nl=False)
+        return
+    shown: dict[str, Any] = {}
+    for made in definitions:
+        runs = find_finished(made.grid, selection)
+        runs.warn()
+        table = made.build(runs.variants)
+        if json:
+            shown[str(made.number)] = _with_tasks(table)
+        else:
+            typer.echo(_formatted(made, table, runs.command, form), nl=False)
+        if runs.found and (out is not None or not json):
+            files = _write(made, table, runs, out or selection.folder)
+            typer.echo(f"Wrote {', '.join(map(str, files))}", err=True)
     if json:
-        show_json(table.values())
-    elif form == "csv":
-        typer.echo(to_csv(table.values()), nl=False)
-    else:
-        content = document(table)
-        typer.echo(markdown(content) if form == "markdown" else text(content, console()), nl=False)
-    if out is None and not json:
-        out = default_folder(store, backbone, data)
-    if out is not None:
-        files = write(table, out)
-        typer.echo(f"Wrote {', '.join(map(str, files))}", err=True)
+        show_json(shown if number == ALL else shown[number])
+
+
+def _with_tasks(table: "Table") -> list[dict[str, Any]]:
+    """The rows, each with its tasks."""
+    tasks = table.task_values()
+    return [{**row, "tasks": [task for task in tasks if task["method"] == row["method"]]} for row in table.values()]
+
+
+def _formatted(made: "Definition", table: "Table", command: str, form: Format) -> str:
+    from experiments.tables.block import markdown, text, to_csv
+    from experiments.tables.html import html
+    from experiments.tables.latex import latex
+
+    content = made.document(table, command)
+    match form:
+        case "text":
+            return text(content, console())
+        case "markdown":
+            return markdown(content)
+        case "latex":
+            return latex(content)
+        case "html":
+            return html(content)
+        case "csv":
+            return to_csv(table.values())
+
+
+def _write(made: "Definition", table: "Table", runs: "Finished", folder: Path) -> list[Path]:
+    """Writes a table as Markdown, LaTeX, HTML and CSV, and its figure if it has one; returns the files.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    from experiments.figures.catalog import FIGURES, write_figure
+    from experiments.tables.block import to_csv
+
+    name = f"table{made.number}"
+    forms: dict[str, Format] = {".md": "markdown", ".tex": "latex", ".html": "html", ".csv": "csv"}
+    texts = {f"{name}{ending}": _formatted(made, table, runs.command, form) for ending, form in forms.items()}
+    texts[f"{name}_tasks.csv"] = to_csv(table.task_values())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, content in texts.items():
+            (folder / file).write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
+    files = [folder / file for file in texts]
+    for figure in FIGURES.values():
+        if figure.table == made.number:
+            files += write_figure(figure, table, folder)
+    return files

@@ -17,8 +17,8 @@ _COLUMNS = (
 
 
 def rows() -> list[dict[str, Any]]:
-    """A row a task, in the order of the paper's tables."""
-    from tfew_pl.tasks import TASKS
+    """A row a task, in the order of the paper's tables: the held-out ones, then RAFT's."""
+    from tfew_pl.tasks import RAFT_TASKS, TASKS
 
     return [
         {
@@ -31,7 +31,7 @@ def rows() -> list[dict[str, Any]]:
             "templates": len(task.templates()),
             "hub": f"{task.hub.id} ({task.hub.config})" if task.hub.config else task.hub.id,
         }
-        for task in TASKS.values()
+        for task in (*TASKS.values(), *RAFT_TASKS.values())
     ]
 
 

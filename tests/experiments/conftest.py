@@ -22,9 +22,13 @@ def costs(**values: float) -> Costs:
 
 
 def record(spec: RunSpec, accuracy: dict[str, float], examples: int = 200, **values: float) -> RunRecord:
-    """A record with these accuracies by template; what is not named is empty or 0."""
-    count = len(accuracy) * examples
-    predictions = pd.DataFrame({name: [0] * count for name in ("template", "example", "gold", "predicted")})
+    """A record with these accuracies by template, and predictions that give them; what is not named is empty or 0."""
+    rows = [
+        (template, example, 0, int(example >= round(share * examples)))
+        for template, share in enumerate(accuracy.values())
+        for example in range(examples)
+    ]
+    predictions = pd.DataFrame(rows, columns=["template", "example", "gold", "predicted"])
     losses = pd.DataFrame({"step": [1], "lm": [0.0], "unlikelihood": [0.0], "length_norm": [0.0]})
     return RunRecord(spec, accuracy, predictions, losses, costs(**values), {})
 

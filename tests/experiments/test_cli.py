@@ -4,7 +4,6 @@ import logging
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -33,7 +32,8 @@ def test_help_names_every_command_in_one_line_each(tfew: Tfew) -> None:
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_command_has_examples(tfew: Tfew, name: str) -> None:
-    names = ("tokenizer", "span", "lm", "t0", "ia3") if name == "pocket" else ("",)
+    app = getattr(cli._load_module(name), "app", None)
+    names = [""] if app is None else [sub.name or sub.callback.__name__ for sub in app.registered_commands]
     for sub in names:
         arguments = [word for word in (name, sub) if word]
         result = tfew(*arguments, "--help")
@@ -47,19 +47,14 @@ def test_every_listing_has_json(tfew: Tfew, name: str) -> None:
     assert "--json" in tfew(name, "--help").out
 
 
-def test_help_imports_nothing_heavy_and_takes_less_than_a_second() -> None:
+def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys\nfrom experiments.cli import main\n"
         "try:\n    main(['--help'])\n"
         f"finally:\n    print(*(name for name in {HEAVY!r} if name in sys.modules), file=sys.stderr)"
     )
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        result = python(code)
-        seconds.append(time.perf_counter() - start)
-        assert (result.returncode, result.stderr.split()) == (0, [])
-    assert min(seconds) < 1
+    result = python(code)
+    assert (result.returncode, result.stderr.split()) == (0, [])
 
 
 def test_version(tfew: Tfew) -> None:

@@ -9,6 +9,7 @@ import experiments
 from experiments.grid import Grid, find_grid, load_grid
 from tfew_pl.errors import UserError
 from tfew_pl.recipe import Recipe
+from tfew_pl.registry import method_class, registered_methods
 from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, Evaluation, Revisions, RunSpec
 from tfew_pl.tasks import TASKS
 from tfew_pl.tasks.splits import OFFICIAL_SEEDS
@@ -245,6 +246,78 @@ def test_table1_takes_the_language_model_of_a_real_backbone(backbone: str, partn
     assert {spec.data for specs in variants.values() for spec in specs} == {"hub"}
 
 
+EVERYWHERE = {(task, seed) for task in TASKS for seed in OFFICIAL_SEEDS}
+LOSSES = {4: (1.0, 1.0), 5: (0.0, 1.0), 6: (1.0, 0.0), 7: (0.0, 0.0)}
+"""Weights of L_UL and L_LN by table."""
+
+
+@pytest.mark.parametrize("number", LOSSES)
+def test_tables_4_to_7_are_every_method_with_its_own_recipe(number: int) -> None:
+    grid = load_grid(GRIDS / f"table{number}.yaml", resolved=as_it_is)
+    methods = {}
+    for specs in grid.variants().values():
+        assert {(spec.task, spec.seed) for spec in specs} == EVERYWHERE
+        (kind,) = {(spec.method, spec.backbone, spec.recipe, spec.evaluation) for spec in specs}
+        methods[kind[0]] = kind[2]
+        assert kind[1:] == ("pocket-t0", kind[2], Evaluation())
+    left_out = set() if number == 4 else {"intrinsic-said-20k", "intrinsic-said-500k"}
+    assert set(methods) == set(registered_methods()) - left_out
+    for name, recipe in methods.items():
+        own = dataclasses.replace(Recipe(), **(method_class(name).recipe if name != "ia3" else {"pretrained": False}))
+        unlikelihood, length_norm = LOSSES[number]
+        assert recipe == dataclasses.replace(own, unlikelihood_weight=unlikelihood, length_norm_weight=length_norm)
+    assert not grid.keep_adaptations
+
+
+def losses(spec: RunSpec) -> tuple[float, float, float]:
+    return spec.recipe.lm_weight, spec.recipe.unlikelihood_weight, spec.recipe.length_norm_weight
+
+
+def test_tables_3_8_and_10_are_ablations() -> None:
+    variants = {n: load_grid(GRIDS / f"table{n}.yaml", resolved=as_it_is).variants() for n in (3, 8, 10)}
+    kinds = {}
+    for number, rows in variants.items():
+        for name, specs in rows.items():
+            assert {(spec.task, spec.seed) for spec in specs} == EVERYWHERE
+            ((method, pretrained, weights),) = {(spec.method, spec.recipe.pretrained, losses(spec)) for spec in specs}
+            assert method == ("full" if number == 3 else "ia3")
+            kinds[number, name] = weights if number == 3 else (pretrained, weights)
+    assert kinds == {
+        (3, "FT"): (1, 0, 0),
+        (3, "+ UL"): (1, 1, 0),
+        (3, "+ LN"): (1, 0, 1),
+        (3, "+ UL + LN"): (1, 1, 1),
+        (8, "(IA)3"): (False, (1, 1, 1)),
+        (8, "(IA)3 + PT"): (True, (1, 1, 1)),
+        (10, "T-Few"): (True, (1, 1, 1)),
+        (10, "- PT"): (False, (1, 1, 1)),
+        (10, "- L_UL - L_LN"): (True, (1, 0, 0)),
+        (10, "- PT - L_UL - L_LN"): (False, (1, 0, 0)),
+    }
+
+
+def test_grids_share_the_runs_that_their_comments_say() -> None:
+    runs = {
+        (number, name): {spec.digest for spec in specs}
+        for number in (1, 3, 4, 7, 8, 9, 10)
+        for name, specs in load_grid(GRIDS / f"table{number}.yaml", resolved=as_it_is).variants().items()
+    }
+    assert runs[3, "+ UL + LN"] == runs[4, "Full fine-tuning"]
+    assert runs[3, "FT"] == runs[7, "Full fine-tuning"]
+    assert runs[8, "(IA)3"] == runs[4, "(IA)3"] == runs[10, "- PT"]
+    assert runs[8, "(IA)3 + PT"] == runs[1, "T-Few"] == runs[9, "T-Few"] == runs[10, "T-Few"]
+    assert runs[9, "In-context learning"] == runs[1, "In-context learning"]
+    assert runs[9, "Zero-shot"] == runs[1, "Zero-shot"]
+
+
+def test_keep_adaptations(load: Loader) -> None:
+    rest = "variants:\n  - {name: A, task: rte}\n"
+    assert load(HEAD + rest).keep_adaptations
+    assert not load(HEAD + "keep_adaptations: false\n" + rest).keep_adaptations
+    with pytest.raises(UserError, match="keep_adaptations: expected true or false, not 'no, thanks'"):
+        load(HEAD + "keep_adaptations: no, thanks\n" + rest)
+
+
 def test_the_control_trains_as_table1_does_save_for_the_backbone() -> None:
     control = load_grid(GRIDS / "control.yaml", resolved=as_it_is).runs
     tfew = load_grid(GRIDS / "table1.yaml", resolved=as_it_is).variants()["T-Few"]
@@ -258,3 +331,30 @@ def test_the_order_of_a_sweep_is_that_of_its_keys(load: Loader) -> None:
     grid = load(HEAD + "variants: [{name: A, sweep: {seed: [1, 2], task: [rte, cb]}}]")
     assert [(run.spec.seed, run.spec.task) for run in grid.runs] == [(1, "rte"), (1, "cb"), (2, "rte"), (2, "cb")]
     assert all(first != second for first, second in pairwise(grid.runs))
+
+
+def test_excluded_combinations_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "grid.yaml"
+    path.write_text(
+        "name: n\ndescription: d\nvariants:\n"
+        "  - name: A\n    sweep: {task: [rte, cb], seed: [0, 1, 2]}\n"
+        "    exclude: [{task: cb, seed: [0, 2]}, {task: rte, seed: 1}]\n"
+    )
+    runs = load_grid(path, resolved=lambda spec: spec).runs
+    assert [(run.spec.task, run.spec.seed) for run in runs] == [("rte", 0), ("rte", 2), ("cb", 1)]
+
+
+def test_what_excludes_nothing_is_a_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "grid.yaml"
+    path.write_text(
+        "name: n\ndescription: d\nvariants:\n"
+        "  - {name: A, sweep: {task: [rte], seed: [0]}, exclude: [{seeds: 0}, {seed: 3}]}\n"
+        "  - {name: B, task: cb, exclude: {seed: 0}}\n"
+    )
+    with pytest.raises(UserError) as caught:
+        load_grid(path, resolved=lambda spec: spec)
+    assert str(caught.value).splitlines()[1:] == [
+        "  variant 'A': exclude: seeds: unknown; did you mean seed?",
+        "  variant 'A': exclude: seed: 3 is not swept",
+        "  variant 'B': exclude: expected a list of keys with values, not {'seed': 0}",
+    ]

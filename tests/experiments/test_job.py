@@ -2,10 +2,11 @@ from pathlib import Path
 
 from experiments.commands import run as run_command
 from experiments.devices import thread_environment
+from experiments.failures import LOGS
 from experiments.grid import GridRun
 from experiments.job import RunAndSave
-from experiments.runner import LOGS, do_runs, prepare
-from experiments.workers import LocalWorkers
+from experiments.launchers.local import LocalWorkers
+from experiments.runner import do_runs, prepare
 from tfew_pl.recipe import Recipe
 from tfew_pl.resolve import resolve
 from tfew_pl.spec import Evaluation, RunSpec
@@ -29,7 +30,7 @@ def test_a_run_gives_the_same_record_alone_and_in_a_worker(tmp_path: Path) -> No
     environment = {**thread_environment(1), "CUDA_VISIBLE_DEVICES": ""}
     launcher = LocalWorkers(RunAndSave(worker.folder), [environment], worker.folder / LOGS)
     runs = [GridRun("other", other), GridRun("A", spec)]
-    summary = do_runs(runs, worker, launcher, lambda event: None)
+    summary = do_runs([(run,) for run in runs], worker, launcher, lambda event: None)
     assert summary.failures == ()
     for name in ("adaptation.safetensors", "predictions.parquet", "losses.parquet"):
         assert (alone.path(spec) / name).read_bytes() == (worker.path(spec) / name).read_bytes(), name

@@ -130,7 +130,7 @@ def test_other_methods_slots_and_folders_are_refused(make_model: Any, tmp_path: 
         read_peft(tmp_path / "nothing", make_model())
 
 
-def test_the_command_goes_both_ways(tfew: Callable[..., Any], make_model: Any, words: Any, tmp_path: Path) -> None:
+def test_the_commands_go_both_ways(tfew: Callable[..., Any], make_model: Any, words: Any, tmp_path: Path) -> None:
     folder, file, back = tmp_path / "backbone", tmp_path / "run" / "adaptation.safetensors", tmp_path / "back"
     model = make_model()
     model.save_pretrained(folder)
@@ -141,8 +141,8 @@ def test_the_command_goes_both_ways(tfew: Callable[..., Any], make_model: Any, w
     result = tfew("export", str(file.parent), "--out", str(tmp_path / "peft"), "--backbone", str(folder))
     assert result.code == 0, result.err
     assert json.loads((tmp_path / "peft" / CONFIG).read_text())["base_model_name_or_path"] == str(folder)
-    result = tfew("export", str(tmp_path / "peft"), "--to", "tfew", "--out", str(back), "--backbone", str(folder))
+    result = tfew("import", str(tmp_path / "peft"), "--out", str(back), "--backbone", str(folder))
     assert result.code == 0, result.err
     assert back.read_bytes() == file.read_bytes()
-    assert "needs --backbone" in tfew("export", str(tmp_path / "peft"), "--to", "tfew", "--out", str(back)).err
-    assert "it is peft or tfew" in tfew("export", str(file), "--to", "onnx", "--out", str(back)).err
+    result = tfew("import", str(tmp_path / "none"), "--out", str(back), "--backbone", str(folder))
+    assert "no such file or folder" in result.err

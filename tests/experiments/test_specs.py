@@ -79,7 +79,10 @@ def test_a_method_sets_the_fields_of_the_recipe_that_nobody_else_sets(monkeypatc
         ({"task": "rte", "recipe": {"learning_rate": "fast"}}, "recipe.learning_rate: expected a number"),
         ({"task": "rte", "recipe": {"learning_rate": float("nan")}}, "expected a number, not nan"),
         ({"task": "rte", "recipe": {"pretrained": "no"}}, "recipe.pretrained: expected true or false"),
-        ({"task": "rte", "in_context": {"contexts": "x"}}, "in_context.contexts: expected ensemble, not 'x'"),
+        (
+            {"task": "rte", "in_context": {"contexts": "x"}},
+            "in_context.contexts: expected ensemble or concatenated, not 'x'",
+        ),
         ({"task": "rte", "options": {"rank": [1]}}, "options: expected a text, a number or true/false for rank"),
         ({"task": "rte", "options": 1}, "options: expected names with values"),
         ({"task": "rte", "without": "warmups"}, "--without warmups: unknown ingredient"),

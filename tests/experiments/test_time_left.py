@@ -11,7 +11,7 @@ B = [GridRun("B", RunSpec("cb", seed=seed)) for seed in range(2)]
 def test_nothing_is_known_before_a_run_has_finished() -> None:
     left = TimeLeft(A, workers=2)
     assert left.seconds() is None
-    left.failed(A[0])
+    left.ended(A[0])
     assert left.seconds() is None
 
 
@@ -21,7 +21,7 @@ def test_runs_take_as_long_as_others_of_their_variant() -> None:
     assert left.seconds() == pytest.approx((3 * 10 + 2 * 10) / 2)
     left.finished(B[0], 40)
     assert left.seconds() == pytest.approx((3 * 10 + 1 * 40) / 2)
-    left.failed(A[1])
+    left.ended(A[1])
     assert left.seconds() == pytest.approx((2 * 10 + 1 * 40) / 2)
 
 

@@ -2,9 +2,12 @@ import statistics
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tfew_pl import costs
 from tfew_pl.encoding import Encoded
+from tfew_pl.shapes import SHAPES
 
 
 def _printed(value: float) -> str:
@@ -56,3 +59,37 @@ def test_counted_flops_are_two_a_multiplication_and_addition() -> None:
 
 def test_peak_memory_is_that_of_this_process() -> None:
     assert 50e6 < costs.peak_memory_bytes(torch.device("cpu")) < 1e12
+
+
+def test_ia3_parameters_are_those_that_are_attached() -> None:
+    from experiments.commands.params import counts
+
+    for name in ("t0", "t5-small"):
+        found, _ = counts(name, ["ia3"])
+        assert costs.ia3_parameters(SHAPES[name]) == found["ia3"]["trainable"]
+
+
+def test_cached_keys_and_values_of_section_2_1() -> None:
+    # 32 examples x 512 tokens x 96 layers x 12,288 x 32 bits each for keys and values: "over 144 gigabytes".
+    assert costs.cache_bytes(96, 12_288, 32 * 512) == 144 * 2**30
+
+
+def test_break_even() -> None:
+    assert costs.break_even(100, 1, 0, 11) == 10
+    assert costs.break_even(101, 1, 0, 11) == 11
+    assert costs.break_even(100, 1, 40, 11) == 6
+    assert costs.break_even(0, 1, 0, 1) == 0
+    assert costs.break_even(5, 1, 9, 2) == 0
+    assert costs.break_even(100, 1, 0, 1) is None
+    assert costs.break_even(0, 2, 50, 1) is None  # cheaper at first, not from some number on
+
+
+@given(*[st.integers(0, 1000)] * 4)
+def test_break_even_is_the_least_number_from_which_on(fixed: int, each: int, other: int, other_each: int) -> None:
+    found = costs.break_even(fixed, each, other, other_each)
+    cheaper = [fixed + n * each <= other + n * other_each for n in range(1003)]
+    if found is None:
+        assert not cheaper[-1]
+    else:
+        assert all(cheaper[found:])
+        assert not found or not cheaper[found - 1]

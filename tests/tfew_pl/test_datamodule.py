@@ -104,7 +104,7 @@ class _Trainer:
 
 @pytest.mark.parametrize(("devices", "accumulated", "size"), [(1, 1, 8), (1, 2, 4), (2, 1, 4), (2, 4, 1)])
 def test_micro_batches(devices: int, accumulated: int, size: int, encoder: PromptEncoder) -> None:
-    data = TFewDataModule(_draws(encoder), [], batch_size=8)
+    data = TFewDataModule([_draws(encoder)], [], batch_size=8)
     data.trainer = _Trainer(devices, accumulated)  # type: ignore[assignment]
     loader = data.train_dataloader()
     assert loader.batch_size == size
@@ -113,14 +113,14 @@ def test_micro_batches(devices: int, accumulated: int, size: int, encoder: Promp
 
 
 def test_batch_that_cannot_be_divided(encoder: PromptEncoder) -> None:
-    data = TFewDataModule(_draws(encoder), [], batch_size=8)
+    data = TFewDataModule([_draws(encoder)], [], batch_size=8)
     data.trainer = _Trainer(1, 3)  # type: ignore[assignment]
     with pytest.raises(UserError, match="a batch of 8 cannot be divided into 3 equal parts"):
         data.train_dataloader()
 
 
 def test_loader_does_not_draw_from_the_global_generator_for_its_order(encoder: PromptEncoder) -> None:
-    data = TFewDataModule(_draws(encoder), [], batch_size=8)
+    data = TFewDataModule([_draws(encoder)], [], batch_size=8)
     orders = []
     for seed in (0, 1):
         torch.manual_seed(seed)

@@ -57,13 +57,32 @@ def test_random_templates_are_drawn_anew(tokenizer: Any) -> None:
     assert len({encoder.encode(ROW, 0, 0, generator).input_ids for _ in range(30)}) == 4
 
 
-def test_contexts_stand_in_front(tokenizer: Any) -> None:
-    encoder = _encoder(tokenizer, "{{ premise }} ||| No")
-    found = encoder.encode_behind(["", "Yes. "], ROW, 5, 0, random.Random(0))
-    assert [e.context for e in found] == [0, 1]
-    assert found[0].input_ids == encoder.tokenize("The dog ran.")
-    assert found[1].input_ids == encoder.tokenize("Yes. The dog ran.")
-    assert found[0].choices == found[1].choices
+def test_pieces_are_a_text_in_the_middle_of_another(tokenizer: Any) -> None:
+    encoder = PromptEncoder(get_task("rte"), [], tokenizer, input_tokens=3)
+    assert encoder.tokenize("dog")[-1] == tokenizer.eos_token_id
+    assert encoder.pieces("dog") == encoder.tokenize("dog")[:-1]
+    assert len(encoder.pieces("the dog ran to the cat")) == 3
+    assert encoder.length("the dog ran to the cat") == len(tokenizer("the dog ran to the cat")["input_ids"]) > 3
+
+
+def test_a_causal_model_reads_input_and_answer_as_one_text(tokenizer: Any) -> None:
+    template = Template("t", "{{ premise }} ||| No", "Yes ||| No")
+    encoder = PromptEncoder(get_task("rte"), [template], tokenizer, causal=True)
+    found = encoder.encode(ROW, 0, 0, random.Random(0))
+    assert found.input_ids == encoder.tokenize("The dog ran.\n")
+    assert found.choices == (encoder.pieces("Yes"), encoder.pieces("No"))
+    assert found.kept == ()
+
+
+def test_collate_keeps_context_and_offsets() -> None:
+    batch = collate([Encoded((5, 1), ((6,), (7,)), 1, kept=(8, 9), offsets=(0.5, -1.0)),
+                     Encoded((5,), ((6,),), 0, kept=(8, 9), offsets=(2.0,))])  # fmt: skip
+    assert batch.kept is not None
+    assert batch.offset is not None
+    assert batch.kept.tolist() == [8, 9]
+    assert batch.offset.tolist() == [[0.5, -1.0], [2.0, 0.0]]
+    plain = collate([Encoded((5, 1), ((6,),), 0)])
+    assert plain.kept is plain.offset is None
 
 
 def test_collate_pads_behind() -> None:

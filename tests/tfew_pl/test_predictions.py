@@ -37,6 +37,22 @@ def test_ensemble_averages_over_contexts() -> None:
     assert (expected != scores[:, :, 0].argmax(axis=-1)).any(), "one context alone predicts otherwise"
 
 
+def test_an_ensemble_may_average_probabilities_instead() -> None:
+    generator = np.random.default_rng(1)
+    scores = generator.normal(size=(40, 3, 4)) * 4  # (examples, contexts, choices)
+    found = {}
+    for combine in ("product", "mean"):
+        ranked = RankedChoices(4, combine)  # type: ignore[arg-type]
+        for context in range(3):
+            keys = _keys([(0, example, context) for example in range(40)])
+            ranked.update(keys, torch.zeros(40, dtype=torch.long), torch.tensor(scores[:, context]))
+        found[combine] = ranked.table()["predicted"].tolist()
+    shares = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    assert found["mean"] == shares.mean(1).argmax(-1).tolist()
+    assert found["product"] == shares.prod(1).argmax(-1).tolist()
+    assert found["mean"] != found["product"]
+
+
 def test_duplicates_count_once() -> None:
     """A distributed sampler repeats batches: a pair's context must not weigh twice."""
     ranked = RankedChoices(2)
@@ -66,8 +82,18 @@ def test_predictions_of_two_devices_are_merged() -> None:
     gathered = [(part.keys, part.scores) for part in parts]
     for keys, scores in gathered:
         for key, score in zip(keys, scores, strict=True):
-            merged.update(key[:, :3], key[:, 3], score)
+            merged.update(key[:, 1:4], key[:, 4], score)
     assert merged.table()["example"].tolist() == [0, 1, 2]
+
+
+def test_slots_are_told_apart() -> None:
+    ranked = RankedChoices(2)
+    scores = torch.tensor([[-1.0, -2.0], [-2.0, -1.0], [-2.0, -1.0]])
+    keys, gold = _keys([(0, 4, 0), (0, 4, 0), (1, 5, 0)]), torch.tensor([1, 1, 0])
+    ranked.update(keys, gold, scores, torch.tensor([0, 2, 2]))
+    assert ranked.table(0).to_numpy().tolist() == [[0, 4, 1, 0]]
+    assert ranked.table(2).to_numpy().tolist() == [[0, 4, 1, 1], [1, 5, 0, 1]]
+    assert ranked.table(1).empty
 
 
 def test_reset_forgets() -> None:
@@ -81,4 +107,4 @@ def test_reset_forgets() -> None:
 def test_bfloat16_scores_are_compared_in_float32() -> None:
     ranked = RankedChoices(2)
     ranked.update(_keys([(0, 0, 0)]), torch.tensor([0]), torch.tensor([[-1.0, -2.0]]).bfloat16())
-    assert ranked.compute().tolist() == [[0, 0, 0, 0]]
+    assert ranked.compute().tolist() == [[0, 0, 0, 0, 0]]

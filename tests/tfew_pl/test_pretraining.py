@@ -1,13 +1,16 @@
 from collections.abc import Iterator
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 
 from tfew_pl.adaptation_file import backbone_digest, load_into
 from tfew_pl.backbones import load_backbone
+from tfew_pl.errors import UserError
 from tfew_pl.ia3 import IA3
-from tfew_pl.pretraining import pretrain, pretraining_recipe
+from tfew_pl.pretraining import PromptedTexts, pretrain, pretraining_recipe
 
 TEXTS = [("the dog is in the", "kitchen"), ("a cat ate the", "fish"), ("yes or", "no")]
 
@@ -53,3 +56,57 @@ def test_texts_are_read_from_the_start_and_only_as_far_as_needed(backbone_folder
 
     pretrain("ia3", str(backbone_folder), texts, pretraining_recipe(2, 3))
     assert read == [text for text, _ in TEXTS] * 2
+
+
+def _numbered() -> Iterator[tuple[str, str]]:
+    for number in count():
+        yield f"the dog number {number} is in", ("kitchen", "garden", f"{number}")[number % 3]
+
+
+class _GoneError(Exception):
+    """A machine that goes away."""
+
+
+def test_an_interrupted_training_goes_on_as_if_it_never_was(backbone_folder: Path, tmp_path: Path) -> None:
+    checkpoint, recipe = tmp_path / "checkpoint", pretraining_recipe(7, 2)
+    whole = pretrain("ia3", str(backbone_folder), _numbered, recipe)
+
+    def until(share: float) -> Any:
+        def progress(_stage: str, done: float) -> None:
+            if done >= share:
+                raise _GoneError
+
+        return progress
+
+    def go(progress: Any = None) -> bytes:
+        return pretrain("ia3", str(backbone_folder), _numbered, recipe, checkpoint=checkpoint, every=2,
+                        progress=progress)  # fmt: skip
+
+    with pytest.raises(_GoneError):
+        go(until(3 / 7))
+    content = torch.load(checkpoint, weights_only=True)
+    assert content["global_step"] == 2
+    assert all(name.startswith("adaptation.") for name in content["state_dict"])
+    with pytest.raises(_GoneError):
+        go(until(5 / 7))
+    assert torch.load(checkpoint, weights_only=True)["global_step"] == 4
+    model = load_backbone(str(backbone_folder)).model
+    head = model.lm_head.weight.clone()
+    assert go() == whole
+    assert torch.equal(model.lm_head.weight, head), "a checkpoint does not touch an untied head"
+
+
+def test_a_checkpoint_of_another_training_is_refused(backbone_folder: Path, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    options: dict[str, Any] = {"checkpoint": checkpoint, "every": 1}
+    pretrain("ia3", str(backbone_folder), _numbered, pretraining_recipe(2, 2), **options)
+    assert checkpoint.is_file()
+    with pytest.raises(UserError, match="is a checkpoint of another pre-training: remove it to start anew"):
+        pretrain("ia3", str(backbone_folder), _numbered, pretraining_recipe(2, 2), seed=1, **options)
+
+
+def test_two_processes_take_every_text_once(words: Any) -> None:
+    parts = [PromptedTexts(_numbered, words, range(10 + rank, 16, 2)) for rank in (0, 1)]
+    assert [[e.example for e in part] for part in parts] == [[10, 12, 14], [11, 13, 15]]
+    whole = {e.example: e for e in PromptedTexts(_numbered, words, range(16))}
+    assert all(e == whole[e.example] for part in parts for e in part)

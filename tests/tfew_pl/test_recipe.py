@@ -36,7 +36,7 @@ def test_without_several() -> None:
 
 
 def test_unknown_ingredient() -> None:
-    with pytest.raises(UserError, match="--without salt: unknown ingredient; there are unlikelihood"):
+    with pytest.raises(UserError, match="--without salt: unknown ingredient; there are lm, unlikelihood"):
         without(Recipe(), "salt")
 
 

@@ -22,6 +22,9 @@ CHANGES: list[dict[str, Any]] = [
     {"evaluation": Evaluation(templates=2)},
     {"precision": "bf16"},
     {"revisions": Revisions(backbone="a")},
+    {"task_options": {"variant": "release"}},
+    {"evaluation": Evaluation(fold=0)},
+    {"evaluation": Evaluation(fold=4)},
     {"revisions": Revisions(data="a")},
     {"revisions": Revisions(initial="a")},
 ]
@@ -50,6 +53,8 @@ def test_every_field_with_influence_changes_the_digest() -> None:
         ("zero-shot", {"recipe": Recipe(steps=3, unlikelihood_weight=0.0)}),
         ("zero-shot", {"options": {"rank": 3}}),
         ("in-context", {"recipe": Recipe(learning_rate=1.0)}),
+        ("in-context", {"in_context": InContext(order=3)}),  # an ensemble has no order
+        ("zero-shot", {"in_context": InContext("concatenated")}),
     ],
 )
 def test_fields_without_influence_leave_the_digest_alone(method: str, change: dict[str, Any]) -> None:
@@ -61,11 +66,39 @@ def test_fields_without_influence_leave_the_digest_alone(method: str, change: di
     [
         ("in-context", {"seed": 1}),
         ("in-context", {"shots": 4}),
+        ("in-context", {"in_context": InContext("concatenated")}),
+        ("in-context", {"in_context": InContext(combine="mean")}),
+        ("in-context", {"in_context": InContext(tokens=512)}),
+        ("in-context", {"in_context": InContext(calibrated=True)}),
+        ("in-context", {"in_context": InContext(query="decoder")}),
         ("zero-shot", {"recipe": Recipe(length_normalized_ranking=False)}),
     ],
 )
 def test_what_untrained_runs_still_depend_on(method: str, change: dict[str, Any]) -> None:
     assert RunSpec(**{"task": "rte", "method": method, **change}).digest != RunSpec("rte", method=method).digest
+
+
+def test_what_is_left_out_depends_on_the_split() -> None:
+    """A run without training looks at no few-shot example, unless it is measured on some of them."""
+    specs = [
+        RunSpec("rte", method="zero-shot", evaluation=Evaluation(fold=1), **change)
+        for change in ({}, {"seed": 1}, {"shots": 20})
+    ]
+    assert len({spec.digest for spec in specs}) == 3
+    assert "seed 42, part 2 of 5 left out" in specs[0].label()
+
+
+def test_a_concatenated_context_has_an_order_and_nothing_to_combine() -> None:
+    def digest(**settings: Any) -> str:
+        return RunSpec("rte", method="in-context", in_context=InContext("concatenated", **settings)).digest
+
+    assert digest() == digest(combine="mean")
+    assert len({digest(), digest(order=0), digest(order=1)}) == 3
+
+
+def test_in_context_learning_by_default_is_the_run_that_it_was() -> None:
+    # Before there was anything to set, its identity held this one field.
+    assert RunSpec("rte", method="in-context").identity()["in_context"] == {"contexts": "ensemble"}
 
 
 def test_order_of_options_does_not_matter() -> None:
@@ -95,7 +128,7 @@ def test_round_trip_through_json(change: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("precision", ["fp16", "float16"])
 def test_float16_is_refused_with_the_reason(precision: Any) -> None:
-    with pytest.raises(UserError, match=r"fp32 or bf16, not .*16: T5's activations overflow it"):
+    with pytest.raises(UserError, match=r"fp32 or bf16, .*not .*16: T5's activations overflow it"):
         RunSpec("rte", precision=precision)
 
 
@@ -106,6 +139,10 @@ def test_float16_is_refused_with_the_reason(precision: Any) -> None:
         lambda: RunSpec("rte", shots=0),
         lambda: Evaluation(examples=0),
         lambda: Evaluation(templates=-1),
+        lambda: Evaluation(fold=-1),
+        lambda: Evaluation(fold=5),
+        lambda: InContext(tokens=0),
+        lambda: InContext(order=-1),
     ],
 )
 def test_impossible_values(make: Any) -> None:

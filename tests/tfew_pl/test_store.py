@@ -197,3 +197,51 @@ def test_clean_removes_what_was_abandoned_and_nothing_else(store: RunStore) -> N
     assert not old.exists()
     assert young.is_dir()
     assert path.is_dir()
+
+
+def test_packed_records_are_read_as_before(store: RunStore) -> None:
+    specs = [RunSpec("rte"), RunSpec("cb"), RunSpec("copa")]
+    for spec in specs:
+        store.save(_record(spec, adaptation=None if spec.task == "cb" else b"vectors"))
+    before = {spec.task: store.load(spec) for spec in specs}
+    files = {path.name: path.read_bytes() for path in store.path(specs[0]).iterdir()}
+    path = store.pack("table4", [spec.digest for spec in specs[:2]])
+    assert path is not None
+    assert _entries(store) == sorted([specs[2].digest, path.name])
+    assert store.digests() == {spec.digest for spec in specs}
+    assert store.folders() == {specs[2].digest}
+    for spec in specs:
+        assert spec in store
+        loaded = store.load(spec)
+        assert loaded.spec == before[spec.task].spec
+        assert loaded.adaptation == before[spec.task].adaptation
+        assert loaded.accuracy == before[spec.task].accuracy
+        pd.testing.assert_frame_equal(loaded.predictions, before[spec.task].predictions)
+        pd.testing.assert_frame_equal(loaded.losses, before[spec.task].losses)
+    assert {name: store.file(specs[0].digest, name) for name in files} == files
+    assert RunSpec("wic") not in store
+    assert store.file("0" * 16, "record.json") is None
+
+
+def test_packing_adds_to_what_is_packed(store: RunStore) -> None:
+    first, second = RunSpec("rte"), RunSpec("cb")
+    store.save(_record(first))
+    store.pack("table4", [first.digest])
+    store.save(_record(second))
+    assert store.pack("table4", [first.digest, second.digest]) is not None
+    assert store.folders() == set()
+    assert store.digests() == {first.digest, second.digest}
+    assert store.pack("table4", [first.digest, second.digest, "0" * 16]) is None
+
+
+def test_packing_that_fails_keeps_the_folders(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = RunSpec("rte")
+    store.save(_record(spec))
+
+    def refuse(path: Path, contents: Any) -> NoReturn:
+        raise UserError("cannot write the archive")
+
+    monkeypatch.setattr("tfew_pl.store.write_archive", refuse)
+    with pytest.raises(UserError, match="cannot write the archive"):
+        store.pack("table4", [spec.digest])
+    assert store.load(spec).spec == spec

@@ -24,6 +24,7 @@ from transformers import T5ForConditionalGeneration
 
 from tfew_pl.pocket.architecture import one_embedding
 from tfew_pl.pocket.corpus import Corpus
+from tfew_pl.quiet import quiet_lightning
 
 _log = logging.getLogger(__name__)
 _WARMUP = 100
@@ -176,20 +177,20 @@ def pretrain(
             gradient_as_bucket_view=True,
             timeout=timedelta(minutes=30),
         )
-    trainer = pl.Trainer(
-        accelerator="cpu",
-        devices=processes,
-        strategy=strategy,
-        precision="32-true",
-        max_steps=schedule.steps,
-        use_distributed_sampler=False,
-        callbacks=list(callbacks),
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
     if compiled is None:
         compiled = shutil.which("g++") is not None
-    with one_embedding(model):
+    with quiet_lightning(), one_embedding(model):
+        trainer = pl.Trainer(
+            accelerator="cpu",
+            devices=processes,
+            strategy=strategy,
+            precision="32-true",
+            max_steps=schedule.steps,
+            use_distributed_sampler=False,
+            callbacks=list(callbacks),
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
         trainer.fit(Pretraining(model, schedule, compiled), PretrainingData(corpus, schedule.batch, seed))

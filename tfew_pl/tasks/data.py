@@ -1,18 +1,21 @@
-"""Where a task's examples come from: the pocket world or the hub."""
+"""Where a task's examples come from: the pocket world, the hub, or a folder of files."""
 
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 
 from tfew_pl.errors import UserError
-from tfew_pl.hub import require_hub
+from tfew_pl.hub import fetch
+from tfew_pl.spec import HUB, POCKET
 from tfew_pl.tasks import get_task
-from tfew_pl.tasks.task import Row, Task
+from tfew_pl.tasks.files import FORMATS, read_rows
+from tfew_pl.tasks.schema import TEXT, conform
+from tfew_pl.tasks.task import UNLABELED, Row, Task
 
-POCKET = "pocket"
-HUB = "hub"
+__all__ = ["HUB", "POCKET", "TaskData", "load_data"]
 
 
 @dataclass(frozen=True)
@@ -41,18 +44,21 @@ def load_data(task: str, source: str) -> TaskData:
 
     Args:
         task: its name.
-        source: `pocket` for the generated data that ships with the package, `hub` for the real dataset.
+        source: `pocket` for the generated data that ships with the package, `hub` for the real dataset, or a folder
+            with files of the real dataset, where what it lacks comes from the hub.
 
     Raises:
-        UserError: the source is unknown or cannot be reached, or a field that the task needs is missing.
+        UserError: the source is unknown or cannot be reached, or its fields are not those that the task needs.
     """
     known = get_task(task)
     if source == POCKET:
         data = _from_pocket(known)
-    elif source == HUB:
-        data = _from_hub(known)
+    elif source == HUB or Path(source).is_dir():
+        folder = None if source == HUB else Path(source)
+        splits = (known.hub.train_split, known.hub.evaluation_split)
+        data = TaskData(*(_real_rows(known, split, folder) for split in splits))
     else:
-        raise UserError(f"--data {source}: give {POCKET!r} or {HUB!r}")
+        raise UserError(f"--data {source}: give {POCKET!r}, {HUB!r} or a folder with the datasets' files")
     for split, rows in (("training", data.train), ("evaluation", data.evaluation)):
         if not rows:
             raise UserError(f"task {task}: the {split} split from {source} is empty")
@@ -61,30 +67,50 @@ def load_data(task: str, source: str) -> TaskData:
             raise UserError(
                 f"task {task}: the {split} split from {source} lacks {', '.join(missing)}; it has {', '.join(rows[0])}"
             )
+    unlabeled = next((index for index, row in enumerate(data.train) if known.label(row) == UNLABELED), None)
+    if unlabeled is not None:
+        raise UserError(f"task {task}: training example {unlabeled} from {source} has no label")
     return data
 
 
 def _from_pocket(task: Task) -> TaskData:
-    from tfew_pl.pocket.heldout import rows
+    from tfew_pl.pocket import heldout, raft
 
+    rows = raft.rows if task.name in raft.TASKS else heldout.rows
     return TaskData(rows(task.name, "train"), rows(task.name, "evaluation"))
 
 
-def _from_hub(task: Task) -> TaskData:
-    if task.hub.by_hand:
-        raise UserError(f"task {task.name}: the hub does not give this dataset out; {task.hub.by_hand}")
-    require_hub("--data hub")
-    import datasets
+def _real_rows(task: Task, split: str, folder: Path | None) -> list[Row]:
+    files = _files_in(task, split, folder) if folder is not None else []
+    files = files or _files_from_hub(task, split, folder)
+    headings = task.hub.columns
+    types = {field: task.types.get(field, TEXT) for field in task.fields}
+    rows: list[Row] = []
+    for file in files:
+        read = ({headings.get(name, name): value for name, value in row.items()} for row in read_rows(file))
+        rows += conform(read, types, f"task {task.name}: {file}")
+    return rows
 
-    try:
-        loaded = [
-            datasets.load_dataset(task.hub.id, task.hub.config, split=split)
-            for split in (task.hub.train_split, task.hub.evaluation_split)
-        ]
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        reason = str(error).splitlines()[0]
+
+def _files_in(task: Task, split: str, folder: Path) -> list[Path]:
+    """A split's files in a user's folder: under the dataset's id as on the hub, or under the task's name."""
+    patterns = [f"{task.hub.id}/{pattern}" for pattern in task.hub.patterns(split)]
+    patterns += [f"{task.name}/{task.hub.by_hand_files[split]}"] if split in task.hub.by_hand_files else []
+    patterns += [f"{task.name}/{split}{shard}.{ending}" for ending in FORMATS for shard in ("", "-*")]
+    return next((found for pattern in patterns if (found := sorted(folder.glob(pattern)))), [])
+
+
+def _files_from_hub(task: Task, split: str, folder: Path | None) -> list[Path]:
+    source = task.hub
+    looked = f" (nothing is in {folder / task.name})" if folder else ""
+    if source.by_hand:
+        raise UserError(f"task {task.name}: the hub does not give this dataset out{looked}; {source.by_hand}")
+    patterns = source.patterns(split)
+    snapshot = fetch(source.id, patterns, source.revision, what=f"task {task.name}{looked}", kind="dataset")
+    files = sorted(path for pattern in patterns for path in snapshot.glob(pattern))
+    if not files:
         raise UserError(
-            f"task {task.name}: cannot load {task.hub.id} from the hub ({reason}); "
-            f"check the connection, or leave --data out to use the pocket data"
-        ) from error
-    return TaskData(*(list(split) for split in loaded))
+            f"task {task.name}: {source.id} at {source.revision or 'main'} has no file {' or '.join(patterns)} here; "
+            f"`tfew data fetch {task.name}` downloads it"
+        )
+    return files

@@ -1,6 +1,12 @@
-"""The eleven held-out tasks of T0 (Sanh et al. 2022), few-shot sizes of GPT-3 (Brown et al. 2020)."""
+"""The eleven held-out tasks of T0 (Sanh et al. 2022), few-shot sizes of GPT-3 (Brown et al. 2020).
 
+All that is particular to a dataset is here: its id, configuration, commit, splits, fields and their types.
+"""
+
+from tfew_pl.tasks.schema import Label, Number, Texts, Word
 from tfew_pl.tasks.task import HubSource, Row, Task
+
+_DIGITS = ("0", "1", "2", "3")
 
 
 def _label(row: Row) -> int:
@@ -8,6 +14,10 @@ def _label(row: Row) -> int:
 
 
 _NLI = ("premise", "hypothesis", "label")
+
+
+def _super_glue(config: str) -> HubSource:
+    return HubSource("aps/super_glue", config, revision="3de24cf8022e94f4ee4b9d55a6f539891524d646")
 
 
 def _anli(round_: int) -> Task:
@@ -21,7 +31,15 @@ def _anli(round_: int) -> Task:
         choices=3,
         shots=50,
         # The release evaluates ANLI on its test splits.
-        hub=HubSource("facebook/anli", None, f"train_r{round_}", f"test_r{round_}"),
+        hub=HubSource(
+            "facebook/anli",
+            None,
+            f"train_r{round_}",
+            f"test_r{round_}",
+            revision="8e4813d81f46d313dac7892e1c28076917cfcdf9",
+            folder="plain_text",
+        ),
+        types={"label": Label(("entailment", "neutral", "contradiction"))},
     )
 
 
@@ -35,7 +53,8 @@ TASKS = (
         label=_label,
         choices=2,
         shots=32,
-        hub=HubSource("aps/super_glue", "copa"),
+        hub=_super_glue("copa"),
+        types={"question": Word(("cause", "effect")), "label": Label(("choice1", "choice2"))},
         first_templates=8,
     ),
     Task(
@@ -47,7 +66,8 @@ TASKS = (
         label=_label,  # a string in the dataset
         choices=4,
         shots=20,
-        hub=HubSource("Rowan/hellaswag", None),
+        hub=HubSource("Rowan/hellaswag", None, revision="218ec52e09a7e7462a5400043bb9a69a41d06b76", folder="data"),
+        types={"endings": Texts(4), "label": Word(_DIGITS)},
     ),
     Task(
         name="story_cloze",
@@ -68,8 +88,17 @@ TASKS = (
             "2016",
             "validation",
             "test",
-            by_hand="its authors give the CSV files on request (cs.rochester.edu/nlp/rocstories)",
+            by_hand="ask its authors for the CSV files (cs.rochester.edu/nlp/rocstories), put them as they are into "
+            "DIR/story_cloze, and give --data-root DIR",
+            by_hand_files={"validation": "cloze_test_val__spring2016*.csv", "test": "cloze_test_test__spring2016*.csv"},
+            columns={
+                **{f"InputSentence{i}": f"input_sentence_{i}" for i in range(1, 5)},
+                "RandomFifthSentenceQuiz1": "sentence_quiz1",
+                "RandomFifthSentenceQuiz2": "sentence_quiz2",
+                "AnswerRightEnding": "answer_right_ending",
+            },
         ),
+        types={"answer_right_ending": Number(1, 2)},
     ),
     Task(
         name="winogrande",
@@ -80,7 +109,8 @@ TASKS = (
         label=lambda row: int(row["answer"]) - 1,
         choices=2,
         shots=50,
-        hub=HubSource("allenai/winogrande", "winogrande_xl"),
+        hub=HubSource("allenai/winogrande", "winogrande_xl", revision="01e74176c63542e6b0bcb004dcdea22d94fb67b5"),
+        types={"answer": Word(("1", "2"))},
     ),
     Task(
         name="wsc",
@@ -91,7 +121,8 @@ TASKS = (
         label=_label,
         choices=2,
         shots=32,
-        hub=HubSource("aps/super_glue", "wsc.fixed"),
+        hub=_super_glue("wsc.fixed"),
+        types={"span2_index": Number(), "label": Label(("False", "True"))},
     ),
     Task(
         name="wic",
@@ -102,7 +133,8 @@ TASKS = (
         label=_label,
         choices=2,
         shots=32,
-        hub=HubSource("aps/super_glue", "wic"),
+        hub=_super_glue("wic"),
+        types={"label": Label(("False", "True"))},
     ),
     Task(
         name="rte",
@@ -113,7 +145,8 @@ TASKS = (
         label=_label,
         choices=2,
         shots=32,
-        hub=HubSource("aps/super_glue", "rte"),
+        hub=_super_glue("rte"),
+        types={"label": Label(("entailment", "not_entailment"))},
     ),
     Task(
         name="cb",
@@ -124,7 +157,8 @@ TASKS = (
         label=_label,
         choices=3,
         shots=32,
-        hub=HubSource("aps/super_glue", "cb"),
+        hub=_super_glue("cb"),
+        types={"label": Label(("entailment", "contradiction", "neutral"))},
     ),
     *(_anli(round_) for round_ in (1, 2, 3)),
 )

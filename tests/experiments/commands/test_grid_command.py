@@ -18,7 +18,8 @@ FAKES = ROOT / "tests" / "experiments" / "fakes"
 def start(store: Path, grid: Path, seconds: float = 0, fails: str = "") -> "subprocess.Popen[str]":
     """`tfew grid` in a process group of its own, as a shell would start it."""
     script = FAKES / "grid_with_fake_job.py"
-    command = [sys.executable, script, store, str(seconds), fails, grid, "--workers", "2"]
+    job = f"fake.FakeJob(store, {fails!r}, {seconds})"
+    command = [sys.executable, script, job, store, grid, "--workers", "2", "--slots", "1"]
     return subprocess.Popen(
         command,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
@@ -91,19 +92,19 @@ def test_an_interruption_says_how_to_go_on_and_leaves_no_process(tmp_path: Path,
     store = tmp_path / "store"
     process = start(store, grid, seconds=0.7)
     deadline = time.monotonic() + 30
-    while not list(store.glob("*/record.json")) and time.monotonic() < deadline:
+    while not list(store.glob("[!.]*/record.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of the group
     out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (130, "")
-    done = len(list(store.glob("*/record.json")))
+    done = len(list(store.glob("[!.]*/record.json")))
     assert 1 <= done < 4
     assert out.splitlines()[-1] == (
         f"interrupted: {done} of 4 runs are in {store}; the same command goes on from there"
     )
     assert is_gone(process.pid)
 
-    seeds = {path: json.loads(path.read_text()) for path in store.glob("*/record.json")}
+    seeds = {path: json.loads(path.read_text()) for path in store.glob("[!.]*/record.json")}
     again = start(store, grid)
     out, _ = again.communicate(timeout=60)
     assert again.returncode == 0
@@ -114,7 +115,7 @@ def test_an_interruption_says_how_to_go_on_and_leaves_no_process(tmp_path: Path,
 def test_workers_end_when_the_runner_is_killed(tmp_path: Path, grid: Path) -> None:
     process = start(tmp_path / "store", grid, seconds=0.5)
     deadline = time.monotonic() + 30
-    while not list((tmp_path / "store").glob("*/record.json")) and time.monotonic() < deadline:
+    while not list((tmp_path / "store").glob("[!.]*/record.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.kill()
     process.wait()

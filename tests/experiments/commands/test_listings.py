@@ -10,17 +10,19 @@ import pytest
 
 import tfew_pl.backbones
 from tfew_pl.registry import registered_methods
-from tfew_pl.tasks import TASKS
+from tfew_pl.tasks import RAFT_TASKS, TASKS
 
 Tfew = Callable[..., Any]
 
 
 def test_tasks(tfew: Tfew) -> None:
     rows = json.loads(tfew("tasks", "--json").out)
-    assert [row["name"] for row in rows] == list(TASKS)
+    assert [row["name"] for row in rows] == [*TASKS, *RAFT_TASKS]
     by_name = {row["name"]: row for row in rows}
+    assert {by_name[name]["shots"] for name in RAFT_TASKS} == {50}
+    assert by_name["banking_77"]["choices"] == 77
     # Few-shot sizes are GPT-3's; templates as the release counts them.
-    assert {name: row["shots"] for name, row in by_name.items()} == {
+    assert {name: by_name[name]["shots"] for name in TASKS} == {
         "copa": 32,
         "hellaswag": 20,
         "story_cloze": 70,
@@ -37,7 +39,7 @@ def test_tasks(tfew: Tfew) -> None:
     assert templates == [8, 4, 5, 5]
     assert by_name["hellaswag"]["chance"] == 0.25
     shown = tfew("tasks").out
-    assert all(name in shown for name in TASKS)
+    assert all(name in shown for name in (*TASKS, *RAFT_TASKS))
 
 
 def test_methods(tfew: Tfew) -> None:

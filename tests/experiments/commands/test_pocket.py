@@ -9,7 +9,6 @@ import pytest
 
 import tfew_pl.pocket.stages
 import tfew_pl.pocket.tokenizer
-import tfew_pl.pretraining
 
 Tfew = Callable[..., Any]
 Calls = list[tuple[tuple[Any, ...], dict[str, Any]]]
@@ -57,17 +56,3 @@ def test_a_stage_needs_the_one_before(tfew: Tfew, tmp_path: Path) -> None:
     result = tfew("pocket", "t0", "--out", "c", "--init", "not-there")
     assert result.code == 2
     assert "does not exist" in result.err
-
-
-def test_ia3(tfew: Tfew, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    calls = recorded(monkeypatch, tfew_pl.pretraining, "pretrain", b"vectors")
-    out = tmp_path / "new" / "vectors.safetensors"
-    assert tfew("pocket", "ia3", "--out", str(out), "--steps", "5", "--seed", "2").code == 0
-    assert out.read_bytes() == b"vectors"
-    assert list(out.parent.iterdir()) == [out]
-    ((method, backbone, texts, recipe, seed), _) = calls[0]
-    assert (method, backbone, recipe.steps, recipe.batch_size, seed) == ("ia3", "pocket-t0", 5, 16, 2)
-    assert recipe.unlikelihood_weight == recipe.length_norm_weight == 0
-    first = next(iter(texts()))
-    assert first == next(iter(texts()))  # every pass starts the mixture anew
-    assert all(isinstance(part, str) for part in first)

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ def done(monkeypatch: pytest.MonkeyPatch, record: Callable[..., RunRecord]) -> l
         def __init__(self, store: Path, threads: int, trainer: Mapping[str, Any]) -> None:
             self.store, self.threads, self.trainer = store, threads, trainer
 
-        def __call__(self, spec: RunSpec, progress: Callable[[str, float], None]) -> float:
+        def __call__(self, specs: Sequence[RunSpec], progress: Callable[[str, float], None]) -> tuple[float, ...]:
+            (spec,) = specs
             progress("training", 0.5)
             ran.append((spec, self.threads, self.trainer))
             RunStore(self.store).save(
@@ -46,7 +47,7 @@ def done(monkeypatch: pytest.MonkeyPatch, record: Callable[..., RunRecord]) -> l
                     peak_memory_bytes=5e8,
                 )
             )
-            return 0.75
+            return (0.75,)
 
     monkeypatch.setattr(job, "RunAndSave", Fake)
     monkeypatch.setattr(resolve, "resolve", lambda spec: spec)
@@ -222,4 +223,4 @@ def test_an_interruption_is_told(
     with pytest.raises(SystemExit) as end:
         main(["run", "--task", "rte", "--store", str(tmp_path)])
     assert end.value.code == 130
-    assert capsys.readouterr().err == "interrupted: nothing was saved\n"
+    assert capsys.readouterr().err == "interrupted: there is no record yet; the same command goes on\n"

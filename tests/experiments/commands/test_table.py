@@ -14,8 +14,11 @@ import pytest
 
 import experiments.commands.table
 import experiments.grid
-from experiments.commands.table import default_folder
+import experiments.tables.catalog
+from experiments.finished import Selection
 from experiments.tables.block import markdown, to_csv
+from experiments.tables.html import html
+from experiments.tables.latex import latex
 from experiments.tables.table1 import Table1
 from experiments.tables.table1_document import document
 from tfew_pl.record import RunRecord
@@ -64,7 +67,13 @@ def test_prints_and_writes(tfew: Tfew, store: RunStore) -> None:
     assert result.code == 0
     assert result.out.startswith("Table 1: accuracy on the held-out tasks, and its cost\n")
     written = sorted(path.name for path in store.folder.parent.iterdir())
-    assert written == ["records", "table1.csv", "table1.md", "table1.png", "table1.svg", "table1_tasks.csv"]
+    assert written == [
+        "figure3.png",
+        "figure3.svg",
+        "records",
+        *(f"table1.{ending}" for ending in ("csv", "html", "md", "tex")),
+        "table1_tasks.csv",
+    ]
     with (store.folder.parent / "table1.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["method"] for row in rows][:3] == ["T-Few", "Zero-shot", "In-context learning"]
@@ -79,12 +88,21 @@ def test_json(tfew: Tfew, store: RunStore) -> None:
     assert not (store.folder.parent / "table1.md").exists()
 
 
+def test_json_has_the_tasks_of_each_row(tfew: Tfew, store: RunStore) -> None:
+    rows = json.loads(tfew("table", "1", "--store", str(store.folder), "--json").out)
+    assert [len(row["tasks"]) for row in rows] == [11, 11, 11, 0, 0, 0]
+    assert {task["method"] for task in rows[0]["tasks"]} == {"T-Few"}
+
+
 def test_formats(tfew: Tfew, store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
     tables: list[Table1] = []
-    monkeypatch.setattr(experiments.commands.table, "write", lambda table, folder: tables.append(table) or [])
+    monkeypatch.setattr(
+        experiments.commands.table, "_write", lambda made, table, runs, folder: tables.append(table) or []
+    )
     arguments = ("table", "1", "--store", str(store.folder), "--format")
-    shown = [tfew(*arguments, form).out for form in ("markdown", "csv")]
-    assert shown == [markdown(document(tables[0])), to_csv(tables[1].values())]
+    shown = [tfew(*arguments, form).out for form in ("markdown", "csv", "latex", "html")]
+    content = document(tables[0], "not needed: nothing is missing")
+    assert shown == [markdown(content), to_csv(tables[1].values()), latex(content), html(content)]
 
 
 def test_missing_runs_name_the_command_that_makes_them(
@@ -92,22 +110,52 @@ def test_missing_runs_name_the_command_that_makes_them(
 ) -> None:
     (store.path(grid.runs[3].spec) / "record.json").unlink()
     result = tfew("table", "1", "--store", str(store.folder))
-    assert (result.code, result.out) == (2, "")
-    assert result.err == (
-        f"tfew: 1 of 121 runs are missing in {store.folder}, the first of them "
-        f"{grid.runs[3].spec.label()}; make them with: tfew grid table1 --store {store.folder}\n"
-    )
+    command = f"tfew grid table1 --store {store.folder}"
+    assert result.code == 0
+    assert result.err.startswith(f"tfew: 1 of 121 runs are missing in {store.folder}; make them with: {command}\n")
+    assert f"The command that makes them: {command}" in result.out.replace("\n  ", " ")
+    row = json.loads(tfew("table", "1", "--store", str(store.folder), "--json").out)[0]
+    assert (row["accuracy"], row["missing_runs"]) == (None, 1)
+
+
+def test_without_any_run_nothing_is_written(tfew: Tfew, tmp_path: Path) -> None:
+    store = tmp_path / "none" / "records"
+    for arguments in (("table", "4"), ("figure", "2")):
+        result = tfew(*arguments, "--store", str(store))
+        assert result.code == 0
+        assert "825 of 825 runs are missing" in result.err
+        assert not store.parent.exists()
+
+
+def test_unfinished_grids(tfew: Tfew, store: RunStore, grid: experiments.grid.Grid) -> None:
+    flags = ("--unfinished", "--store", str(store.folder))
+    assert tfew("table", "1", *flags) == (0, "", "")
+    assert json.loads(tfew("table", "all", *flags, "--json").out) == [f"table{i}" for i in (2, 3, 4, 5, 6, 7, 8, 10)]
+    (store.path(grid.runs[3].spec) / "record.json").unlink()
+    assert tfew("table", "1", *flags).out == "table1\n"
+
+
+def test_all_tables(tfew: Tfew, store: RunStore) -> None:
+    """Those whose runs are there are written; Tables 8 and 10 share T-Few's with Table 1."""
+    tables = json.loads(tfew("table", "all", "--store", str(store.folder), "--json").out)
+    assert list(tables) == [str(number) for number in experiments.tables.catalog.TABLES]
+    assert [row["missing_runs"] for row in tables["8"]] == [55, 0]
+    result = tfew("table", "all", "--store", str(store.folder))
+    assert result.out.count("\nTable 9: ") == 1
+    made = {path.stem for path in store.folder.parent.glob("table*.md")}
+    assert made == {"table1", "table8", "table9", "table10"}
 
 
 def test_replacements_are_passed_on(tfew: Tfew, grid: experiments.grid.Grid, tmp_path: Path) -> None:
     result = tfew("table", "1", "--store", str(tmp_path / "none"), "--backbone", "t0-3b", "--data", "hub", "--json")
-    assert result.code == 2
     assert "121 of 121 runs are missing" in result.err
-    assert "(t0-3b); make them with: tfew grid table1 --backbone t0-3b --data hub --store" in result.err
+    assert "make them with: tfew grid table1 --backbone t0-3b --data hub --store" in result.err
+    assert {row["backbone"] for row in json.loads(result.out)[:3]} == {"t0-3b", "t5-lm-xl"}
 
 
 def test_unknown_table(tfew: Tfew) -> None:
-    assert tfew("table", "12") == (2, "", "tfew: there is no table 12 here; there is table 1\n")
+    there = ", ".join(map(str, sorted(experiments.tables.catalog.TABLES)))
+    assert tfew("table", "12") == (2, "", f"tfew: there is no table 12 here; there are {there}\n")
 
 
 def test_an_unwritable_folder_is_one_line(tfew: Tfew, store: RunStore, tmp_path: Path) -> None:
@@ -118,7 +166,7 @@ def test_an_unwritable_folder_is_one_line(tfew: Tfew, store: RunStore, tmp_path:
 
 
 def test_files_of_other_backbones_and_stores_stand_apart() -> None:
-    assert default_folder(None, None, None) == Path("results/pocket")
-    assert default_folder(None, "t0-3b", "hub") == Path("results/t0-3b-hub")
-    assert default_folder(None, "google/t5-small", None) == Path("results/google-t5-small")
-    assert default_folder(Path("a/records"), "t0", None) == Path("a")
+    assert Selection().folder == Path("results/pocket")
+    assert Selection(backbone="t0-3b", data="hub").folder == Path("results/t0-3b-hub")
+    assert Selection(backbone="google/t5-small").folder == Path("results/google-t5-small")
+    assert Selection(Path("a/records"), "t0").folder == Path("a")

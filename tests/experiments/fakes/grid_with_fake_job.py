@@ -1,4 +1,4 @@
-"""`tfew grid` with a fake job: STORE SECONDS FAILS ARGUMENT..."""
+"""`tfew grid` with a fake job: JOB (an expression over fake_job, path) STORE ARGUMENT..."""
 
 import functools
 import sys
@@ -7,12 +7,12 @@ from pathlib import Path
 import fake_job
 
 import experiments.grid
-import experiments.job
+import experiments.launchers.choose
 from experiments.cli import main
 
 if __name__ == "__main__":
-    store, seconds, fails, *arguments = sys.argv[1:]
-    job = fake_job.FakeJob(Path(store), fails, float(seconds))
-    experiments.job.RunAndSave = lambda *_: job  # type: ignore[assignment,misc]
+    expression, store, *arguments = sys.argv[1:]
+    job = eval(expression, {"fake": fake_job, "store": Path(store)})
+    experiments.launchers.choose.RunAndSave = lambda *_, **__: job  # type: ignore[assignment,misc]
     experiments.grid.load_grid = functools.partial(experiments.grid.load_grid, resolved=lambda spec: spec)
     main(["grid", *arguments, "--store", store])

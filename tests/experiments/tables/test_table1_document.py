@@ -4,13 +4,24 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from experiments.tables.block import markdown, text
-from experiments.tables.table1 import table1
-from experiments.tables.table1_document import document
+from experiments.tables.block import Document, markdown, text
+from experiments.tables.table1 import Table1
+from experiments.tables.table1 import table1 as build
+from experiments.tables.table1_document import document as for_people
+from experiments.tables.variants import Variant
 from tfew_pl.record import RunRecord
 from tfew_pl.spec import RunSpec
 
 Variants = dict[str, list[RunRecord]]
+COMMAND = "tfew grid table1"
+
+
+def table1(variants: Variants) -> Table1:
+    return build([Variant.finished(*variant) for variant in variants.items()])
+
+
+def document(table: Table1) -> Document:
+    return for_people(table, COMMAND)
 
 
 def test_blocks(variants: Variants) -> None:
@@ -74,8 +85,31 @@ def test_tasks_that_were_not_run_are_dashes(record: Callable[..., RunRecord]) ->
 
 
 def test_same_records_same_text(variants: Variants) -> None:
-    shuffled = {name: records[::-1] for name, records in variants.items()}
-    assert markdown(document(table1(shuffled))) == markdown(document(table1(variants)))
+    specs = {name: tuple(record.spec for record in records) for name, records in variants.items()}
+    shuffled = build([Variant(name, specs[name], tuple(records[::-1])) for name, records in variants.items()])
+    assert markdown(document(shuffled)) == markdown(document(table1(variants)))
+
+
+def test_missing_runs_are_seen_and_can_be_made(variants: Variants) -> None:
+    """A task without any run, a task with some; and a variant without any."""
+    specs = {name: tuple(record.spec for record in records) for name, records in variants.items()}
+    kept = {name: tuple(records) for name, records in variants.items()}
+    kept["T-Few"] = tuple(r for r in kept["T-Few"] if r.spec.task != "copa" and (r.spec.task, r.spec.seed) != ("cb", 0))
+    kept["Zero-shot"] = ()
+    shown = document(build([Variant(name, specs[name], kept[name]) for name in specs]))
+    summary, _, tasks = shown.blocks
+    assert [row[2] for row in summary.rows[:2]] == ["missing", "missing"]  # no mean over other tasks
+    by_title = {row[0]: row for row in tasks.rows}
+    assert by_title["COPA"][2] == "missing"
+    assert by_title["CB"][2].endswith(")*")
+    assert by_title["RTE"][2].endswith(")")
+    assert {row[4] for row in tasks.rows} == {"missing"}
+    assert by_title["RTE"][6].endswith(")")
+    assert (
+        "17 of 121 runs are missing; * marks medians over those that are there. "
+        "The command that makes them: tfew grid table1"
+    ) in shown.notes
+    assert not any("missing" in note for note in document(table1(variants)).notes)
 
 
 def test_it_fits_a_terminal_of_80_columns(variants: Variants) -> None:

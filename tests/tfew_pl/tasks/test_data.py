@@ -22,7 +22,7 @@ def test_fingerprint_follows_every_row_and_its_split() -> None:
 
 
 def test_unknown_source() -> None:
-    with pytest.raises(UserError, match=r"--data moon: give 'pocket' or 'hub'"):
+    with pytest.raises(UserError, match=r"--data moon: give 'pocket', 'hub' or a folder"):
         load_data("rte", "moon")
 
 
@@ -37,7 +37,7 @@ def test_data_that_the_hub_does_not_give_out() -> None:
 
 
 def test_unreachable_hub_is_one_line() -> None:
-    with pytest.raises(UserError, match="task rte: cannot load aps/super_glue from the hub") as caught:
+    with pytest.raises(UserError, match=r"task rte: aps/super_glue at 3de24cf.* is not on this machine") as caught:
         load_data("rte", "hub")
     assert "\n" not in str(caught.value)
 

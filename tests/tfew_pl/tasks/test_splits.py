@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tfew_pl.errors import UserError
-from tfew_pl.tasks.splits import OFFICIAL_SEEDS, few_shot_indices
+from tfew_pl.tasks.splits import OFFICIAL_SEEDS, few_shot_indices, leave_out
 
 
 def _official(size: int, shots: int, seed: int) -> list[int]:
@@ -42,3 +42,25 @@ def test_global_state_is_left_alone() -> None:
 def test_more_shots_than_examples() -> None:
     with pytest.raises(UserError, match="33 few-shot examples were asked of a training set of 32"):
         few_shot_indices(32, 33, 0)
+
+
+def test_parts_are_left_out_in_the_datasets_order() -> None:
+    """As the release cuts RAFT's 50 examples: 0-9, 10-19 and so on, whatever the order of training."""
+    indices = few_shot_indices(50, 50, 42)
+    for part in range(5):
+        kept, left_out = leave_out(indices, part, 5)
+        assert left_out == list(range(10 * part, 10 * part + 10))
+        assert kept == [index for index in indices if index not in left_out]
+
+
+@pytest.mark.parametrize(("shots", "parts"), [(32, 5), (7, 5), (5, 5), (20, 3)])
+def test_every_example_is_left_out_once(shots: int, parts: int) -> None:
+    indices = few_shot_indices(100, shots, 0)
+    left_out = [leave_out(indices, part, parts)[1] for part in range(parts)]
+    assert [index for part in left_out for index in part] == sorted(indices)
+    assert max(map(len, left_out)) - min(map(len, left_out)) <= 1
+
+
+def test_fewer_examples_than_parts() -> None:
+    with pytest.raises(UserError, match="4 few-shot examples cannot be left out in 5 parts"):
+        leave_out([3, 1, 2, 0], 0, 5)

@@ -1,0 +1,6 @@
+"""Benchmarks of the core, each a command: `python -m experiments.benchmarks.NAME [--json FILE]`.
+
+training_step, rank_classification: ours against the PEFT library; slots: several runs in one pass; choice_memory:
+memory against the number of answer choices; matrix_products: what the time is spent on; gpu: T0-3B's shapes on a GPU.
+Variants take turns in one process, so that what else the machine does falls on all of them alike.
+"""

@@ -1,0 +1,231 @@
+"""The paper's claims, each held against our records."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from experiments.bootstrap import RESAMPLES, answers, mean_accuracy
+from experiments.comparison import Comparison, compare
+from experiments.run_costs import typical_cost
+from tfew_pl.costs import break_even
+from tfew_pl.tasks import get_task
+
+if TYPE_CHECKING:
+    from tfew_pl.record import RunRecord
+
+Status = Literal["supported", "not supported", "cannot tell at this scale"]
+SUPPORTED: Status = "supported"
+NOT_SUPPORTED: Status = "not supported"
+CANNOT_TELL: Status = "cannot tell at this scale"
+
+Evidence = Mapping[str, Mapping[str, Sequence["RunRecord"]]]
+"""The finished runs by grid and variant."""
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What our records say of a claim."""
+
+    section: str
+    claim: str
+    status: Status
+    why: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper, and how to check it."""
+
+    section: str
+    text: str
+    check: Callable[[Evidence, int], tuple[Status, str]]
+    """Told the evidence and the number of resamples."""
+
+
+class _MissingError(Exception):
+    """There are no records of a variant."""
+
+
+def _records(evidence: Evidence, grid: str, variant: str) -> Sequence["RunRecord"]:
+    found = evidence.get(grid, {}).get(variant, ())
+    if not found:
+        raise _MissingError(f"no run of {variant} is finished (tfew grid {grid})")
+    return found
+
+
+def _compared(evidence: Evidence, grid: str, ours: str, reference: str, resamples: int) -> Comparison:
+    one, other = (_records(evidence, grid, name) for name in (ours, reference))
+    found = compare(one, other, np.random.default_rng(_SEED), resamples)
+    if found is None:
+        raise _MissingError(f"{ours} and {reference} share no seed, template and example")
+    return found
+
+
+def _sentence(ours: str, reference: str, found: Comparison) -> str:
+    difference = found.difference
+    return (
+        f"{ours} is {difference.value:+.1f} points from {reference} [{difference.low:+.1f}, {difference.high:+.1f}] "
+        f"on the mean of {found.tasks} tasks, better on {found.better} and worse on {found.worse}"
+    )
+
+
+def _status(found: Comparison) -> Status:
+    """Supported if the whole interval is above zero, not supported if it is below; else nobody can tell."""
+    if found.difference.low > 0:
+        return SUPPORTED
+    return NOT_SUPPORTED if found.difference.high < 0 else CANNOT_TELL
+
+
+def better(grid: str, ours: str, reference: str) -> Callable[[Evidence, int], tuple[Status, str]]:
+    """Checks that a variant of a grid has a higher mean accuracy than another."""
+
+    def check(evidence: Evidence, resamples: int) -> tuple[Status, str]:
+        found = _compared(evidence, grid, ours, reference, resamples)
+        return _status(found), _sentence(ours, reference, found)
+
+    return check
+
+
+def _above_chance(records: Sequence["RunRecord"], resamples: int) -> bool:
+    """Whether a method's mean accuracy, interval included, is above that of guessing."""
+    tasks = sorted({record.spec.task for record in records})
+    right = [answers([r for r in records if r.spec.task == task]) for task in tasks]
+    chance = 100 * sum(get_task(task).chance for task in tasks) / len(tasks)
+    return mean_accuracy(right, np.random.default_rng(_SEED), resamples).low > chance
+
+
+def _beats_in_context(evidence: Evidence, resamples: int) -> tuple[Status, str]:
+    """T-Few against in-context learning, which must work at all before it can be beaten."""
+    name = "In-context learning"
+    found = _compared(evidence, "table9", "T-Few", name, resamples)
+    why = _sentence("T-Few", name, found)
+    if not _above_chance(_records(evidence, "table9", name), resamples):
+        backbone = _records(evidence, "table9", name)[0].spec.backbone
+        return (
+            CANNOT_TELL,
+            f"{why}; but in-context learning with {backbone} is not above chance, and beating it says little",
+        )
+    return _status(found), why
+
+
+def _all_of(*checks: Callable[[Evidence, int], tuple[Status, str]]) -> Callable[[Evidence, int], tuple[Status, str]]:
+    """Supported if all parts are; not supported if one is not."""
+
+    def check(evidence: Evidence, resamples: int) -> tuple[Status, str]:
+        results = [part(evidence, resamples) for part in checks]
+        found = {status for status, _ in results}
+        status = SUPPORTED if found == {SUPPORTED} else NOT_SUPPORTED if NOT_SUPPORTED in found else CANNOT_TELL
+        return status, "; ".join(why for _, why in results)
+
+    return check
+
+
+def _only_ia3_beats_full(evidence: Evidence, resamples: int) -> tuple[Status, str]:
+    """(IA)3 above full fine-tuning, and no other method."""
+    full = "Full fine-tuning"
+    status, why = better("table4", "(IA)3", full)(evidence, resamples)
+    others = {}
+    for name, records in evidence.get("table4", {}).items():
+        if records and name not in (full, "(IA)3"):
+            others[name] = _compared(evidence, "table4", name, full, resamples)
+    above = [name for name, found in others.items() if _status(found) == SUPPORTED]
+    unclear = [name for name, found in others.items() if _status(found) == CANNOT_TELL]
+    if above:
+        return NOT_SUPPORTED, f"{why}; above it, too: {', '.join(above)}"
+    if not others or unclear:
+        parts = f"not to be told apart from it: {', '.join(unclear)}" if unclear else "no other method has been run"
+        return NOT_SUPPORTED if status == NOT_SUPPORTED else CANNOT_TELL, f"{why}; {parts}"
+    return status, f"{why}; the other {len(others)} methods are below it"
+
+
+def _fewer_parameters(evidence: Evidence, _resamples: int) -> tuple[Status, str]:
+    records = _records(evidence, "table8", "(IA)3 + PT")
+    trained, whole = (typical_cost(records, name) for name in ("trained_parameters", "parameters"))
+    why = f"(IA)3 trains {trained:,.0f} of {whole:,.0f} parameters, {whole / trained:,.0f} times fewer"
+    if whole / trained >= 1000:
+        return SUPPORTED, why
+    return CANNOT_TELL, f"{why}: the ratio grows with the width of the backbone, about 10,000 for 11B parameters"
+
+
+def _cheaper_predictions(evidence: Evidence, _resamples: int) -> tuple[Status, str]:
+    sides = [_records(evidence, "table9", name) for name in ("T-Few", "In-context learning")]
+    ours, theirs = (typical_cost(records, "measured_inference_flops") for records in sides)
+    shots, ratio = typical_cost(sides[1], "shots"), theirs / ours
+    why = f"a prediction in context with {shots:.0f} shots takes {ratio:.1f} times the FLOPs of one of T-Few's, counted"
+    return SUPPORTED if theirs > ours else NOT_SUPPORTED, why
+
+
+def _training_pays(evidence: Evidence, _resamples: int) -> tuple[Status, str]:
+    """The paper: training costs about as much as 20 predictions in context with GPT-3 175B, 16 times larger."""
+    sides = [_records(evidence, "table9", name) for name in ("T-Few", "In-context learning")]
+    (fixed, each), (_, other) = (
+        [typical_cost(records, f"measured_{kind}_flops") for kind in ("training", "inference")] for records in sides
+    )
+    found = break_even(fixed, each, 0, other)
+    if found is None:
+        return NOT_SUPPORTED, "T-Few's predictions cost no less than those in context, so that training never pays"
+    return (
+        SUPPORTED,
+        f"counted FLOPs of training are made up for after {found:,} predictions, against a backbone of its size",
+    )
+
+
+def _small_storage(evidence: Evidence, _resamples: int) -> tuple[Status, str]:
+    records = _records(evidence, "table9", "T-Few")
+    stored, whole = typical_cost(records, "measured_stored_bytes"), 4 * typical_cost(records, "parameters")
+    share = 100 * stored / whole
+    why = f"an adaptation's file has {stored:,.0f} bytes, {share:.2f} % of the backbone's in single precision"
+    return SUPPORTED if stored < whole / 100 else NOT_SUPPORTED, why
+
+
+def _out_of_reach(why: str) -> Callable[[Evidence, int], tuple[Status, str]]:
+    return lambda _evidence, _resamples: (CANNOT_TELL, why)
+
+
+CLAIMS = (
+    Claim("3.2", "L_LN improves full fine-tuning", better("table3", "+ LN", "FT")),
+    Claim("3.2", "L_UL and L_LN together improve it further", _all_of(
+        better("table3", "+ UL + LN", "FT"), better("table3", "+ UL + LN", "+ LN"))),
+    Claim("3.3", "(IA)3 is the only method that is more accurate than full fine-tuning", _only_ia3_beats_full),
+    Claim("3.3", "(IA)3 updates thousands of times fewer parameters than full fine-tuning", _fewer_parameters),
+    Claim("3.4", "pre-training the vectors improves (IA)3", better("table8", "(IA)3 + PT", "(IA)3")),
+    Claim("4.1", "T-Few is more accurate than T0 without training", better("table9", "T-Few", "Zero-shot")),
+    Claim("4.1", "T-Few is more accurate than in-context learning with its language model", _beats_in_context),
+    Claim("4.1", "T-Few is more accurate than GPT-3 175B, which is 16 times larger",
+          _out_of_reach("no model of that size can be run here")),
+    Claim("4.2", "a prediction costs less with T-Few than in context", _cheaper_predictions),
+    Claim("4.2", "training costs as much as a small number of predictions in context", _training_pays),
+    Claim("4.2", "what T-Few stores is small beside the backbone", _small_storage),
+    Claim("4.3", "T-Few is better than the human baseline on RAFT",
+          _out_of_reach("RAFT's test labels are not public, and nobody has labeled the tasks that are made here")),
+    Claim("4.4", "removing pre-training costs accuracy", better("table10", "T-Few", "- PT")),
+    Claim("4.4", "removing L_UL and L_LN costs accuracy", better("table10", "T-Few", "- L_UL - L_LN")),
+    Claim("4.4", "removing all of them costs accuracy", better("table10", "T-Few", "- PT - L_UL - L_LN")),
+    Claim("2.1", "an ensemble of contexts predicts better than one concatenated context",
+          better("icl", "Ensemble", "Concatenated")),
+)  # fmt: skip
+GRIDS = ("table3", "table4", "table8", "table9", "table10", "icl")
+"""Whose runs the claims are about."""
+
+
+def verdicts(evidence: Evidence, resamples: int = RESAMPLES) -> list[Verdict]:
+    """Holds every claim against the records.
+
+    A claim of accuracy is supported if the 95 % interval of the difference, over few-shot splits, templates and
+    examples, lies above zero; not supported if it lies below.
+
+    Args:
+        evidence: the finished runs; a claim without runs cannot be told.
+        resamples: of every interval.
+    """
+    found = []
+    for claim in CLAIMS:
+        try:
+            status, why = claim.check(evidence, resamples)
+        except _MissingError as error:
+            status, why = CANNOT_TELL, str(error)
+        found.append(Verdict(claim.section, claim.text, status, why))
+    return found

@@ -1,0 +1,101 @@
+"""`tfew cost`: what methods cost, in FLOPs, bytes, seconds and dollars."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from experiments.output import JSON, Column, show_json, show_table
+from experiments.quantities import scientific, size
+
+PAPER = "paper"
+"""The setting of Table 1."""
+
+
+def _dollars(value: float) -> str:
+    return f"{value:.2g}" if value else "0"
+
+
+def _pairs(other: str, head: str) -> tuple[Column, ...]:
+    """Columns of FLOPs and bytes by the paper's formulas, with what is printed or measured beside them."""
+    kinds = (("inference_flops", "inference FLOPs", scientific), ("training_flops", "training FLOPs", scientific),
+             ("disk_bytes", "disk", size))  # fmt: skip
+    return tuple(
+        column
+        for key, title, show in kinds
+        for column in (Column(key, title, "right", show), Column(f"{other}_{key}", head, "right", show))
+    )
+
+
+_PAPER = (
+    Column("method", "method"),
+    *_pairs("printed", "printed"),
+    Column("cached_inference_flops", "with cache", "right", scientific),
+    Column("cache_bytes", "cache", "right", size),
+    Column("break_even", "break-even", "right", "{:,}".format),
+    Column("break_even_cached", "with cache", "right", "{:,}".format),
+    Column("training_dollars", "$ training", "right", _dollars),
+    Column("inference_dollars", "$ prediction", "right", _dollars),
+)
+_RUNS = (
+    Column("method", "method"),
+    Column("backbone", "backbone"),
+    *_pairs("measured", "measured"),
+    Column("training_seconds", "s training", "right", "{:.3g}".format),
+    Column("prediction_seconds", "s prediction", "right", "{:.2g}".format),
+    Column("peak_memory_bytes", "peak memory", "right", size),
+    Column("break_even", "break-even", "right", "{:,}".format),
+    Column("measured_break_even", "measured", "right", "{:,}".format),
+    Column("training_dollars", "$ training", "right", _dollars),
+    Column("inference_dollars", "$ prediction", "right", _dollars),
+)
+
+
+def run_rows(name: str, store: Path | None, price: str | None) -> list[dict[str, Any]]:
+    """The costs of a grid's finished runs.
+
+    Raises:
+        UserError: there is no such grid or price, or none of its runs is finished.
+    """
+    from experiments.prices import parse_price
+    from experiments.records import finished_runs
+    from experiments.run_costs import run_values
+
+    chosen = None if price is None else parse_price(price)
+    return run_values(finished_runs(name, store), chosen)
+
+
+def command(
+    setting: Annotated[
+        str, typer.Option(help="paper for that of its Table 1; else a grid, whose finished runs are looked at.")
+    ] = PAPER,
+    store: Annotated[Path | None, typer.Option(help="Folder of the records, if not the grid's own.")] = None,
+    price: Annotated[
+        str | None,
+        typer.Option(help="azure-a100-2022, or NAME=DOLLARS_PER_HOUR@FLOPS_PER_SECOND of a machine of yours."),
+    ] = None,
+    json: JSON = False,
+) -> None:
+    """Show what methods cost: FLOPs, bytes and dollars, by the paper's formulas and as printed or measured.
+
+    Break-even: predictions from which T-Few, its training included, costs no more; a dash: never. With cache: the keys
+    and values of the context are computed once; an encoder cannot keep them, as it reads context and query together.
+
+    Examples:
+        tfew cost
+        tfew cost --setting paper --json
+        tfew cost --setting table1 --price h100=2.50@5e13
+    """
+    if setting == PAPER:
+        from experiments.costs import paper_values
+        from experiments.prices import PRICES, parse_price
+
+        rows, columns = paper_values(parse_price(price or next(iter(PRICES)))), _PAPER
+    else:
+        rows, columns = run_rows(setting, store, price), _RUNS
+    if json:
+        show_json(rows)
+        return
+    show_table(rows, columns)
+    if rows[0]["price"] is not None:
+        typer.echo(f"\nDollars at the price {rows[0]['price']}")

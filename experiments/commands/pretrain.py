@@ -1,0 +1,128 @@
+"""`tfew pretrain`: (IA)3 vectors pre-trained on a backbone's multitask mixture."""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+_WHAT = "What to train"
+_HOW = "How to train it"
+POCKET_STEPS = 2000
+
+
+def command(
+    out: Annotated[Path, typer.Option(help="File to write.", dir_okay=False)],
+    backbone: Annotated[
+        str, typer.Option(help="Backbone that the vectors are for.", rich_help_panel=_WHAT)
+    ] = "pocket-t0",
+    mixture: Annotated[
+        Literal["pocket", "p3"] | None,
+        typer.Option(help="What to train on; p3 if left out, pocket for a pocket backbone.", rich_help_panel=_WHAT),
+    ] = None,
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data-root", help="Folder with P3's Parquet files, a folder a configuration.", rich_help_panel=_WHAT
+        ),
+    ] = "hub",
+    method: Annotated[str, typer.Option(help="One of `tfew methods`.", rich_help_panel=_WHAT)] = "ia3",
+    seed: Annotated[int, typer.Option(help="Of the mixture and the initialization.", rich_help_panel=_WHAT)] = 0,
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Optimizer steps; 100,000 if left out, 2,000 on pocket.", min=1, rich_help_panel=_WHAT),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Examples a step.", min=1, rich_help_panel=_WHAT)] = 16,
+    precision: Annotated[
+        str, typer.Option(help="fp32, bf16, int8 or nf4, of the frozen backbone.", rich_help_panel=_HOW)
+    ] = "fp32",
+    every: Annotated[
+        int, typer.Option("--checkpoint-every", help="Steps between checkpoints.", min=1, rich_help_panel=_HOW)
+    ] = 1000,
+    accelerator: Annotated[
+        str | None, typer.Option(help="Lightning's, such as cpu or gpu.", rich_help_panel=_HOW)
+    ] = None,
+    devices: Annotated[int | None, typer.Option(help="Number of devices; 1 if left out.", rich_help_panel=_HOW)] = None,
+    strategy: Annotated[str | None, typer.Option(help="Lightning's, such as ddp.", rich_help_panel=_HOW)] = None,
+    threads: Annotated[
+        int, typer.Option(help="Threads of PyTorch; other roundings if changed.", min=1, rich_help_panel=_HOW)
+    ] = 1,
+) -> None:
+    """Pre-train (IA)3 on a multitask mixture: where T-Few starts.
+
+    It keeps a checkpoint beside the file; interrupted, the same command goes on from there, and gives the same vectors.
+    `tfew run --initial FILE` starts from them.
+
+    Examples:
+        tfew pretrain --out work/pocket-t0-ia3.safetensors
+        tfew pretrain --backbone t0-3b --precision bf16 --out t0-3b-ia3.safetensors
+        tfew pretrain --backbone t0-3b --data-root /data/P3 --out t0-3b-ia3.safetensors
+    """
+    from rich.progress import Progress
+
+    from experiments.output import console
+    from tfew_pl import backbones
+    from tfew_pl.pretraining import PAPER_STEPS, pretrain, pretraining_recipe
+    from tfew_pl.spec import RunSpec
+
+    checked = RunSpec("", backbone=backbone, precision=precision)  # type: ignore[arg-type]
+    pocket = mixture == "pocket" or (mixture is None and backbone in ("pocket-t0", "pocket-lm", "pocket-random"))
+    backbones.revision(backbone)
+    texts = _texts("pocket" if pocket else "p3", seed, data)
+    import torch
+
+    torch.set_num_threads(threads)
+    checkpoint = out.with_name(f".{out.name}.checkpoint")
+    flags = {"accelerator": accelerator, "devices": devices, "strategy": strategy}
+    try:
+        _make_folder(out.parent)
+        with Progress(console=console()) as bar:
+            task = bar.add_task(f"pre-training {method}", total=1.0)
+            content = pretrain(
+                method,
+                backbone,
+                texts,
+                pretraining_recipe(steps or (POCKET_STEPS if pocket else PAPER_STEPS), batch_size),
+                seed,
+                precision=checked.precision,
+                mixture="pocket" if pocket else f"p3 {data}",
+                checkpoint=checkpoint,
+                every=every,
+                progress=lambda _stage, share: bar.update(task, completed=share),
+                trainer={name: value for name, value in flags.items() if value is not None},
+            )
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns the former into the latter
+        there = "goes on from its last checkpoint" if checkpoint.is_file() else "starts anew: no checkpoint was due yet"
+        typer.echo(f"interrupted: the same command {there}", err=True)
+        raise typer.Exit(130) from None
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:  # Lightning starts this command again for every device
+        unfinished = out.with_name(f".{out.name}.unfinished")
+        unfinished.write_bytes(content)
+        unfinished.replace(out)
+        checkpoint.unlink(missing_ok=True)
+        typer.echo(f"Wrote {out} ({len(content)} bytes)", err=True)
+
+
+def _texts(mixture: str, seed: int, source: str) -> Callable[[], Iterable[tuple[str, str]]]:
+    from tfew_pl.errors import UserError
+
+    if mixture == "pocket":
+        from tfew_pl.pocket import mixture as pocket
+
+        return lambda: pocket.examples(seed)
+    from tfew_pl import p3
+
+    if source != "hub" and not Path(source).is_dir():
+        raise UserError(f"--data-root {source}: no such folder")
+    next(iter(p3.examples(seed, source)))  # whether it can be read, before anything is loaded
+    return lambda: p3.examples(seed, source)
+
+
+def _make_folder(folder: Path) -> None:
+    from tfew_pl.errors import UserError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error

@@ -1,0 +1,84 @@
+"""The variants of a grid compared with one of them, and ranked."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.bootstrap import RESAMPLES, answers, mean_accuracy, median_accuracy
+from experiments.comparison import compare
+from experiments.ranks import Ranking, ranking
+
+if TYPE_CHECKING:
+    from tfew_pl.record import RunRecord
+
+SEED = 0
+"""Of the resamples."""
+
+
+@dataclass(frozen=True)
+class Contrasts:
+    """What a comparison of variants shows."""
+
+    reference: str
+    rows: tuple[Mapping[str, Any], ...]
+    """A dictionary a variant; accuracies in percent, differences in points."""
+    ranking: Ranking | None
+    """Over the tasks that all variants have runs of; None for a single variant."""
+
+    def values(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "reference": self.reference,
+            "rows": list(self.rows),
+            "ranking": None if self.ranking is None else dataclasses.asdict(self.ranking),
+        }
+
+
+def contrasts(variants: Mapping[str, Sequence["RunRecord"]], reference: str, resamples: int = RESAMPLES) -> Contrasts:
+    """Compares every variant with the reference.
+
+    Args:
+        variants: the records of each, one or more.
+        reference: one of their names.
+        resamples: of every bootstrap interval.
+    """
+    tasks = sorted(set.intersection(*({record.spec.task for record in records} for records in variants.values())))
+    right = {
+        name: [answers([r for r in records if r.spec.task == task]) for task in tasks]
+        for name, records in variants.items()
+    }
+    ranks = None
+    if tasks and len(variants) > 1:
+        ranks = ranking({name: [median_accuracy(task) for task in found] for name, found in right.items()})
+    rows = []
+    for name, records in variants.items():
+        accuracy = mean_accuracy(right[name], np.random.default_rng(SEED), resamples) if tasks else None
+        found = None
+        if name != reference:
+            found = compare(records, variants[reference], np.random.default_rng(SEED), resamples)
+        rows.append(
+            {
+                "method": name,
+                "runs": len(records),
+                "tasks": len(tasks),
+                **_interval("accuracy", accuracy),
+                **_interval("difference", found and found.difference),
+                "better": found and found.better,
+                "worse": found and found.worse,
+                "p_value": found and found.p_value,
+                **_interval("improvement", found and found.improvement),
+                "rank": ranks and ranks.ranks[name],
+            }
+        )
+    return Contrasts(reference, tuple(rows), ranks)
+
+
+def _interval(name: str, estimate: Any) -> dict[str, float | None]:
+    return {
+        name: estimate and estimate.value,
+        f"{name}_low": estimate and estimate.low,
+        f"{name}_high": estimate and estimate.high,
+    }

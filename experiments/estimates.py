@@ -1,0 +1,124 @@
+"""What the runs of a grid will cost, by the paper's formulas (Section 4.2), before any weight is loaded."""
+
+import json
+import statistics
+import struct
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from experiments.gpus import GPU
+from tfew_pl import backbones, costs
+from tfew_pl.shapes import SHAPES, VOCABULARY, Shape
+from tfew_pl.spec import IN_CONTEXT, RunSpec
+from tfew_pl.tasks import get_task
+from tfew_pl.tasks.data import load_data
+
+TOKENS = 103
+"""Median length of an example with all of its choices, where no finished run says another (Section 4.2)."""
+SHOT_TOKENS = 98
+"""Median length of an example in a context (Section 4.2)."""
+_BUCKETS = 32
+"""Of T5's relative positions."""
+
+Lengths = Mapping[tuple[str, str], float]
+"""Median tokens of an example by task and backbone."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will cost."""
+
+    flops: float
+    """Of training and evaluation."""
+    seconds: float
+    dollars: float
+
+
+def measured_lengths(records: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], float]:
+    """Tokens of an example as finished runs found them.
+
+    Args:
+        records: `record.json` of each.
+    """
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for record in records:
+        spec = record["spec"]
+        found[spec["task"], spec["backbone"]].append(record["costs"]["input_tokens"])
+    return {key: statistics.median(values) for key, values in found.items()}
+
+
+def estimate(spec: RunSpec, gpu: GPU, utilization: float, lengths: Lengths) -> Estimate | None:
+    """What a run will cost on a GPU; None where the backbone's size is not known without loading it.
+
+    Args:
+        spec: resolved.
+        gpu: on which it is done alone.
+        utilization: share of the GPU's peak that is reached.
+        lengths: of examples, where known.
+    """
+    parameters = backbone_parameters(spec.backbone)
+    if parameters is None:
+        return None
+    task = get_task(spec.task)
+    tokens = lengths.get((spec.task, spec.backbone), TOKENS)
+    shots = (spec.shots or task.shots) if spec.method == IN_CONTEXT else 0
+    flops = _predictions(spec) * costs.inference_flops(parameters, tokens, shots, SHOT_TOKENS)
+    if spec.trains:
+        flops += costs.training_flops(parameters, tokens, spec.recipe.steps, spec.recipe.batch_size)
+    seconds = flops / (gpu.peak_flops * utilization)
+    return Estimate(flops, seconds, seconds / 3600 * gpu.dollars_per_hour)
+
+
+def _predictions(spec: RunSpec) -> int:
+    """Examples times templates."""
+    examples, templates = _sizes(spec.task, spec.data)
+    limits = spec.evaluation
+    return min(examples, limits.examples or examples) * min(templates, limits.templates or templates)
+
+
+@cache
+def _sizes(task: str, data: str) -> tuple[int, int]:
+    return len(load_data(task, data).evaluation), len(get_task(task).templates())
+
+
+@cache
+def backbone_parameters(name: str) -> int | None:
+    """Number of parameters: of a known T5 by its shape, of a folder by its files' headers; None for another."""
+    if name in SHAPES:
+        return parameters_of(SHAPES[name])
+    alias = backbones.resolve(name)
+    if not Path(alias.source).is_dir():
+        return None
+    files = sorted(Path(alias.source).glob("*.safetensors"))
+    return sum(_values(file) for file in files) or None
+
+
+def parameters_of(shape: Shape) -> int:
+    """Parameters of a T5 of that shape."""
+    inner, d = shape.heads * shape.d_kv, shape.d_model
+    attention = 4 * d * inner
+    feed_forward = (3 if shape.gated else 2) * d * shape.d_ff
+    encoder_layer = attention + feed_forward + 2 * d
+    decoder_layer = 2 * attention + feed_forward + 3 * d
+    embeddings = (2 if shape.gated else 1) * VOCABULARY * d
+    positions = 2 * _BUCKETS * shape.heads
+    return embeddings + shape.layers * (encoder_layer + decoder_layer) + 2 * d + positions
+
+
+def _values(file: Path) -> int:
+    """Numbers in a safetensors file, by its header."""
+    with file.open("rb") as stream:
+        (length,) = struct.unpack("<Q", stream.read(8))
+        header = json.loads(stream.read(length))
+    total = 0
+    for name, tensor in header.items():
+        if name != "__metadata__":
+            size = 1
+            for extent in tensor["shape"]:
+                size *= extent
+            total += size
+    return total

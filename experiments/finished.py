@@ -1,0 +1,96 @@
+"""The finished runs of a shipped grid, for tables and figures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from experiments.grid import Grid
+    from experiments.tables.variants import Variant
+    from tfew_pl.store import RunStore
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A grid's runs, as far as there are records of them."""
+
+    variants: tuple["Variant", ...]
+    store: Path
+    """Where the records were looked for."""
+    command: str
+    """What makes the missing ones."""
+
+    @property
+    def found(self) -> int:
+        """Number of records."""
+        return sum(len(variant.records) for variant in self.variants)
+
+    @property
+    def asked(self) -> int:
+        """Number of runs."""
+        return sum(len(variant.specs) for variant in self.variants)
+
+    def warn(self) -> None:
+        """Says on standard error which runs are missing, if any are."""
+        if self.found < self.asked:
+            missing = f"{self.asked - self.found} of {self.asked} runs are missing in {self.store}"
+            typer.echo(f"tfew: {missing}; make them with: {self.command}", err=True)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which runs a table is made of: what takes the place of its grid's store, backbone and data."""
+
+    store: Path | None = None
+    backbone: str | None = None
+    data: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where files go: beside a store of one's own, so that nothing takes the place of other results."""
+        if self.store is not None:
+            return self.store.parent
+        replaced = [value.strip("./").replace("/", "-") for value in (self.backbone, self.data) if value is not None]
+        return Path("results") / ("-".join(replaced) or "pocket")
+
+    @property
+    def flags(self) -> str:
+        """The selection as `tfew grid` takes it."""
+        values = {"--backbone": self.backbone, "--data": self.data, "--store": self.store}
+        return "".join(f" {flag} {value}" for flag, value in values.items() if value is not None)
+
+    def open(self, name: str) -> tuple["Grid", "RunStore"]:
+        """A grid that ships with the package, and the store of its records.
+
+        Raises:
+            UserError: the grid cannot be loaded.
+        """
+        from experiments.grid import find_grid, load_grid
+        from tfew_pl.store import RunStore
+
+        grid = load_grid(find_grid(name), backbone=self.backbone, data=self.data)
+        return grid, RunStore(self.store or grid.store)
+
+
+def is_finished(name: str, selection: Selection) -> bool:
+    """Whether every run of a shipped grid has a record.
+
+    Raises:
+        UserError: the grid cannot be loaded.
+    """
+    grid, records = selection.open(name)
+    return {run.spec.digest for run in grid.runs} <= records.digests()
+
+
+def find_finished(name: str, selection: Selection) -> Finished:
+    """The finished runs of a shipped grid.
+
+    Raises:
+        UserError: the grid cannot be loaded, or a record cannot be read.
+    """
+    from experiments.tables.variants import find_variants
+
+    grid, records = selection.open(name)
+    return Finished(tuple(find_variants(grid, records)), records.folder, f"tfew grid {name}{selection.flags}")

@@ -1,0 +1,1 @@
+"""Who does the runs of a grid: processes of this machine, a Ray cluster, Slurm."""

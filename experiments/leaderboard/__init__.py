@@ -1,0 +1,1 @@
+"""The leaderboard: every finished run on one page that needs no server."""

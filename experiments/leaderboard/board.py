@@ -1,0 +1,222 @@
+"""What the leaderboard shows, as a pure function of records."""
+
+import dataclasses
+import hashlib
+import statistics
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.bootstrap import Estimate, answers, mean_accuracy
+from experiments.leaderboard.describe import changes, data_of, variant
+from experiments.ranks import Ranking, ranking
+from experiments.statistics import Spread, TaskAccuracy, mean_over_tasks, task_accuracy
+from tfew_pl.errors import UserError
+from tfew_pl.record import Costs
+from tfew_pl.spec import ZERO_SHOT, RunSpec
+from tfew_pl.tasks import TASKS
+
+if TYPE_CHECKING:
+    from tfew_pl.record import RunRecord
+
+OURS = "this repository"
+"""Source of the records that are nobody's submission."""
+SEED = 0
+"""Of the resamples."""
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on a task."""
+
+    digest: str
+    seed: int | None
+    """None where no few-shot example is seen."""
+    accuracy: Mapping[str, float]
+    """In percent, by template."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method as it was run on the tasks: one backbone, one recipe, one evaluation."""
+
+    source: str
+    """Who made the records."""
+    spec: RunSpec
+    """Of the first of its runs; the others differ in task and seed only."""
+    changes: tuple[str, ...]
+    """What differs from the method's default."""
+    tasks: tuple[TaskAccuracy, ...]
+    """Of the tasks that it has, in the order of the paper's tables."""
+    costs: Mapping[str, float]
+    """By field of `Costs`: medians over tasks of the medians over a task's runs."""
+    runs: Mapping[str, tuple[Run, ...]]
+    """By task, sorted by seed."""
+    estimate: Estimate
+    """Mean over these tasks of the medians, in percent, with its bootstrap interval."""
+    complete: bool = False
+    """Whether it has every task of its section."""
+    rank: float | None = None
+    """Mean over tasks of its rank among the complete rows of its section, 1 for the best; None for others."""
+
+    @property
+    def id(self) -> str:
+        """Its place on the page: the same for the same variant of the same source."""
+        return hashlib.sha256(f"{self.source}/{variant(self.spec)}".encode()).hexdigest()[:12]
+
+    @property
+    def mean(self) -> Spread | None:
+        """Mean over tasks of the median and of the interquartile range, in percent; None where tasks are missing."""
+        return mean_over_tasks(self.tasks) if self.complete else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the mean, in percent; None where tasks are missing."""
+        return (self.estimate.low, self.estimate.high) if self.complete else None
+
+    @property
+    def medians(self) -> dict[str, float]:
+        """Median accuracy by task, in percent."""
+        return {task.task: task.accuracy.median for task in self.tasks}
+
+    def values(self) -> dict[str, Any]:
+        """The row for programs: accuracies in percent."""
+        return {
+            "id": self.id,
+            "source": self.source,
+            "method": self.spec.method,
+            "backbone": self.spec.backbone,
+            "data": data_of(self.spec),
+            "changes": list(self.changes),
+            "rank": self.rank,
+            "accuracy": self.mean.median if self.mean else None,
+            "accuracy_iqr": self.mean.iqr if self.mean else None,
+            "accuracy_low": self.interval[0] if self.interval else None,
+            "accuracy_high": self.interval[1] if self.interval else None,
+            "costs": dict(self.costs),
+            "revisions": {key: getattr(self.spec.revisions, key) for key in ("backbone", "initial")},
+            "tasks": [
+                {
+                    "task": task.task,
+                    "title": TASKS[task.task].title,
+                    "accuracy": task.accuracy.median,
+                    "accuracy_iqr": task.accuracy.iqr,
+                    "chance": 100 * TASKS[task.task].chance,
+                    "examples": task.examples,
+                    "templates": list(self.runs[task.task][0].accuracy),
+                    "runs": [
+                        {"seed": run.seed, "digest": run.digest, "accuracy": list(run.accuracy.values())}
+                        for run in self.runs[task.task]
+                    ],
+                }
+                for task in self.tasks
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Section:
+    """The rows that can be compared: they were measured on the same data."""
+
+    data: str
+    tasks: tuple[str, ...]
+    """Those that any row has, in the order of the paper's tables."""
+    rows: tuple[Row, ...]
+    """Best rank first, incomplete rows last."""
+    ranking: Ranking | None
+    """Of the complete rows, by their ids; None for fewer than two."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """The leaderboard."""
+
+    sections: tuple[Section, ...]
+
+    def values(self) -> list[dict[str, Any]]:
+        """A dictionary a row, section by section."""
+        return [row.values() for section in self.sections for row in section.rows]
+
+
+def board(sources: Mapping[str, Iterable["RunRecord"]], resamples: int = RESAMPLES) -> Board:
+    """The leaderboard.
+
+    Args:
+        sources: records by who made them; those of tasks other than the held-out ones are left out.
+        resamples: of every bootstrap interval.
+
+    Raises:
+        UserError: there is no record, or records do not belong together; the message says which.
+    """
+    known = [(source, r) for source, records in sources.items() for r in records if r.spec.task in TASKS]
+    if not known:
+        raise UserError("there is no record for a leaderboard; make some with: tfew grid table1")
+    _check_versions(known)
+    rows = _rows(known, resamples)
+    by_data: dict[str, list[Row]] = {}
+    for row in rows:
+        by_data.setdefault(data_of(row.spec), []).append(row)
+    return Board(tuple(_section(data, by_data[data]) for data in sorted(by_data, reverse=True)))  # pocket, hub
+
+
+def _check_versions(records: Iterable[tuple[str, "RunRecord"]]) -> None:
+    """Runs on different versions of a task's data cannot be compared."""
+    first: dict[tuple[str, str], tuple[str, RunRecord]] = {}
+    for source, record in records:
+        of, other = first.setdefault((data_of(record.spec), record.spec.task), (source, record))
+        if record.spec.revisions.data != other.spec.revisions.data:
+            raise UserError(
+                f"records {other.spec.digest} ({of}) and {record.spec.digest} ({source}) were made on different "
+                f"versions of the data of {record.spec.task}; remove those of the older one, or run them again"
+            )
+
+
+def _rows(records: Iterable[tuple[str, "RunRecord"]], resamples: int) -> list[Row]:
+    groups: dict[tuple[str, str], list[RunRecord]] = {}
+    for source, record in records:
+        groups.setdefault((source, variant(record.spec)), []).append(record)
+    return [_row(source, group, resamples) for (source, _), group in groups.items()]
+
+
+def _row(source: str, records: Sequence["RunRecord"], resamples: int) -> Row:
+    spec = records[0].spec
+    by_task = {task: [r for r in records if r.spec.task == task] for task in TASKS}
+    groups = {task: sorted(group, key=lambda r: r.spec.seed) for task, group in by_task.items() if group}
+    try:
+        tasks = tuple(task_accuracy(group) for group in groups.values())
+        right = [answers(group) for group in groups.values()]
+    except ValueError as error:
+        raise UserError(f"{source}: the records of {spec.method} ({spec.backbone}) disagree: {error}") from error
+    runs = {task: tuple(map(_run, group)) for task, group in groups.items()}
+    estimate = mean_accuracy(right, np.random.default_rng(SEED), resamples)
+    return Row(source, spec, changes(spec), tasks, _median_costs(groups.values()), runs, estimate)
+
+
+def _median_costs(groups: Collection[Sequence["RunRecord"]]) -> dict[str, float]:
+    return {
+        field.name: statistics.median(
+            statistics.median(getattr(r.costs, field.name) for r in group) for group in groups
+        )
+        for field in dataclasses.fields(Costs)
+    }
+
+
+def _run(record: "RunRecord") -> Run:
+    spec = record.spec
+    accuracy = {name: 100 * share for name, share in record.accuracy.items()}
+    return Run(spec.digest, None if spec.method == ZERO_SHOT else spec.seed, accuracy)
+
+
+def _section(data: str, rows: Sequence[Row]) -> Section:
+    tasks = tuple(task for task in TASKS if any(task in row.runs for row in rows))
+    complete = [dataclasses.replace(row, complete=True) for row in rows if len(row.runs) == len(tasks)]
+    found = None
+    if len(complete) > 1:
+        found = ranking({row.id: [row.medians[task] for task in tasks] for row in complete})
+    ranked = [dataclasses.replace(row, rank=found.ranks[row.id] if found else 1.0) for row in complete]
+    ranked.sort(key=lambda row: (row.rank or 0.0, -sum(row.medians.values())))
+    rest = sorted((row for row in rows if len(row.runs) < len(tasks)), key=lambda row: row.spec.label())
+    return Section(data, tasks, (*ranked, *rest), found)

@@ -1,0 +1,189 @@
+"""Accuracy against cost: which rows no other row beats in both, and where the figure's marks stand."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from experiments.leaderboard.board import Row
+from experiments.quantities import scientific, size
+
+WIDTH, HEIGHT = 640, 380
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 30, 16, 50
+_ZERO = 72
+"""Room for those that cost nothing, left of a logarithmic axis."""
+_CHARACTER, _LINE = 6.8, 15
+"""Width of a character and height of a line of a label."""
+_RADIUS = 5
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A cost to draw accuracy against."""
+
+    key: str
+    """A field of `Costs`."""
+    title: str
+    tick: Callable[[float], str]
+    """A power of ten as a tick's label."""
+    say: Callable[[float], str]
+    """Any cost as text."""
+
+
+def _power(value: float) -> str:
+    return f"10{str(round(math.log10(value))).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+AXES = (
+    Axis("inference_flops", "FLOPs of one prediction", _power, scientific),
+    Axis("training_flops", "FLOPs of one training", _power, scientific),
+    Axis("stored_bytes", "storage for one task", size, size),
+)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A row in the figure, in the units of its view box."""
+
+    row: Row
+    cost: float
+    accuracy: float
+    x: float
+    y: float
+    on_front: bool
+    name: str
+    label: tuple[float, float, str] | None = None
+    """Its place and SVG's text-anchor; None where there is no room."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """The layout of a figure; template/pareto.svg draws it."""
+
+    axis: Axis
+    marks: tuple[Mark, ...]
+    x_ticks: tuple[tuple[float, str], ...]
+    y_ticks: tuple[tuple[float, str], ...]
+    path: str
+    """The front as an SVG path."""
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = _LEFT
+    right: int = WIDTH - _RIGHT
+    bottom: int = HEIGHT - _BOTTOM
+    top: int = _TOP
+
+    @property
+    def front(self) -> list[Mark]:
+        """The marks on the front, from the cheapest."""
+        return [mark for mark in self.marks if mark.on_front]
+
+
+def on_front(points: Sequence[tuple[float, float]]) -> list[bool]:
+    """For each (cost, accuracy), whether no other point is at least as good in both and better in one."""
+    return [
+        not any(c <= cost and a >= accuracy and (c, a) != (cost, accuracy) for c, a in points)
+        for cost, accuracy in points
+    ]
+
+
+def figure(rows: Sequence[Row], axis: Axis) -> Figure:
+    """The figure of the rows that have every task.
+
+    Raises:
+        ValueError: there is none.
+    """
+    drawn = [(row, float(row.costs[axis.key]), row.mean.median) for row in rows if row.mean]
+    if not drawn:
+        raise ValueError("a figure of no rows")
+    x_of, x_ticks = _x_scale([cost for _, cost, _ in drawn], axis)
+    y_of, y_ticks = _y_scale([accuracy for *_, accuracy in drawn])
+    flags = on_front([(cost, accuracy) for _, cost, accuracy in drawn])
+    methods = Counter(row.spec.method for row, *_ in drawn)
+    marks = [
+        Mark(row, cost, accuracy, x_of(cost), y_of(accuracy), flag, _name(row, methods[row.spec.method] > 1))
+        for (row, cost, accuracy), flag in zip(drawn, flags, strict=True)
+    ]
+    marks.sort(key=lambda mark: (mark.cost, mark.accuracy))
+    return Figure(axis, tuple(_labeled(marks)), x_ticks, y_ticks, _path([mark for mark in marks if mark.on_front]))
+
+
+def _name(row: Row, in_full: bool) -> str:
+    return " ".join([row.spec.method, ", ".join(row.changes)]).strip() if in_full else row.spec.method
+
+
+Scale = Callable[[float], float]
+Ticks = tuple[tuple[float, str], ...]
+
+
+def _x_scale(costs: Sequence[float], axis: Axis) -> tuple[Scale, Ticks]:
+    positive = [cost for cost in costs if cost > 0]
+    start = _LEFT + (_ZERO if len(positive) < len(costs) else 0)
+    low = math.floor(math.log10(min(positive, default=1)))
+    high = max(math.ceil(math.log10(max(positive, default=1))), low + 1)
+
+    def place(cost: float) -> float:
+        if cost <= 0:
+            return _LEFT + _ZERO / 4
+        return start + (math.log10(cost) - low) / (high - low) * (WIDTH - _RIGHT - start)
+
+    step = math.ceil((high - low) / 8)
+    ticks = [(place(10.0**power), axis.tick(10.0**power)) for power in range(low, high + 1, step)]
+    return place, ((place(0), "0"), *ticks) if start > _LEFT else tuple(ticks)
+
+
+def _y_scale(accuracies: Sequence[float]) -> tuple[Scale, Ticks]:
+    low, high = 5 * math.floor(min(accuracies) / 5), 5 * math.ceil((max(accuracies) + 1) / 5)
+
+    def place(accuracy: float) -> float:
+        return HEIGHT - _BOTTOM - (accuracy - low) / (high - low) * (HEIGHT - _BOTTOM - _TOP)
+
+    step = 5 if high - low <= 40 else 10
+    return place, tuple((place(value), str(value)) for value in range(low, high + 1, step))
+
+
+def _path(front: Sequence[Mark]) -> str:
+    steps = [f"M {front[0].x:.1f} {front[0].y:.1f}"] + [f"H {mark.x:.1f} V {mark.y:.1f}" for mark in front[1:]]
+    return " ".join([*steps, f"H {WIDTH - _RIGHT}"])
+
+
+def _labeled(marks: Sequence[Mark]) -> Iterator[Mark]:
+    """The marks with labels beside, above or below them, clear of all marks and of each other; the front's first."""
+    taken = [(m.x - _RADIUS, m.y - _RADIUS, m.x + _RADIUS, m.y + _RADIUS) for m in marks]
+    front = [m for m in marks if m.on_front]
+    for mark, following in zip(front, [*front[1:], None], strict=True):  # the front's line, level and upright
+        end = following.x if following else WIDTH - _RIGHT
+        taken.append((mark.x, mark.y - 1, end, mark.y + 1))
+        if following:
+            taken.append((end - 1, following.y, end + 1, mark.y))
+    labels: dict[str, tuple[float, float, str]] = {}
+    for mark in sorted(marks, key=lambda m: (not m.on_front, -m.accuracy)):
+        for box, label in _places(mark):
+            inside = box[0] >= _LEFT and box[2] <= WIDTH and box[1] >= 0 and box[3] <= HEIGHT - _BOTTOM
+            if inside and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                labels[mark.row.id] = label
+                break
+    for mark in marks:
+        yield replace(mark, label=labels.get(mark.row.id))
+
+
+Box = tuple[float, float, float, float]
+
+
+def _places(mark: Mark) -> Iterator[tuple[Box, tuple[float, float, str]]]:
+    width, gap = _CHARACTER * len(mark.name), _RADIUS + 4
+    for x, y, anchor in (
+        (mark.x + gap, mark.y + 4, "start"),
+        (mark.x - gap, mark.y + 4, "end"),
+        (mark.x, mark.y - gap, "middle"),
+        (mark.x, mark.y + gap + 10, "middle"),
+        (mark.x + 2, mark.y + gap + 10, "start"),
+        (mark.x - 2, mark.y - gap, "end"),
+    ):
+        left = x - {"start": 0.0, "end": width, "middle": width / 2}[anchor]
+        yield (left, y - _LINE + 4, left + width, y + 4), (round(x, 1), round(y, 1), anchor)
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

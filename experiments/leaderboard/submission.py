@@ -1,0 +1,137 @@
+"""Somebody else's records: checked, then kept in a store of their own."""
+
+import re
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from experiments.leaderboard.board import OURS
+from experiments.leaderboard.describe import data_of, variant
+from experiments.leaderboard.foreign_record import InvalidRecordError, read
+from tfew_pl.errors import UserError
+from tfew_pl.record import RunRecord
+from tfew_pl.spec import ZERO_SHOT
+from tfew_pl.store import LEASES, RunStore
+from tfew_pl.tasks import TASKS
+from tfew_pl.tasks.splits import OFFICIAL_SEEDS
+
+_LONGEST_NAME = 80
+_SHOWN = 12
+"""Problems that a message lists; of more it gives the number."""
+
+
+def submissions(folder: Path) -> dict[str, RunStore]:
+    """The stores of all submissions by the name of who made them."""
+    if not folder.is_dir():
+        return {}
+    return {path.name: RunStore(path) for path in sorted(folder.iterdir()) if path.is_dir() and _is_name(path.name)}
+
+
+def submit(folder: Path, name: str, into: Path) -> tuple[Path, int]:
+    """Checks a folder of records and copies them, without adaptations, to `into/name`.
+
+    Args:
+        folder: a store as `tfew grid` writes it.
+        name: of who made them, as the leaderboard shows it.
+        into: folder of the submissions.
+
+    Returns:
+        The new store's folder and the number of records.
+
+    Raises:
+        UserError: the name cannot be used, or anything is wrong with the records; nothing is written.
+    """
+    if not _is_name(name) or name == OURS:
+        raise UserError(
+            f"--name {name!r}: give 1 to {_LONGEST_NAME} printable characters, without slashes and not starting "
+            f"with a dot"
+        )
+    target = into / name
+    if target.exists():
+        raise UserError(f"there is a submission {name!r} already; choose another --name, or remove {target}")
+    records = checked(folder)
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=into, prefix=".unfinished-") as temporary:
+            store = RunStore(Path(temporary) / "records")
+            for record in records:
+                store.save(record)
+            store.folder.rename(target)
+    except OSError as error:
+        raise UserError(f"cannot write to {into}: {error.strerror or error}") from error
+    return target, len(records)
+
+
+def checked(folder: Path) -> list[RunRecord]:
+    """The records of a folder, if all of them are as `tfew grid` writes them and no run is missing.
+
+    Raises:
+        UserError: there is none, or something is wrong; the message lists the problems.
+    """
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise UserError(f"cannot read {folder}: {error.strerror or error}") from error
+    records, problems = [], []
+    for entry in entries:
+        if entry.name.startswith(".") or entry.name == LEASES:
+            continue  # what a writer left behind, and what runners tell each other
+        try:
+            records.append(read(entry))
+        except InvalidRecordError as problem:
+            problems.append(f"{entry.name}: {problem}")
+    if not problems:
+        problems = [*_missing_runs(records), *_mixed_data(records)]
+    if not records and not problems:
+        raise UserError(f"{folder} holds no record; give the folder that `tfew grid --store` wrote")
+    if problems:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        listed = "".join(f"\n  {problem}" for problem in problems[:_SHOWN])
+        more = f"\n  and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise UserError(f"{folder}: {count}, nothing was added{listed}{more}")
+    return records
+
+
+def _is_name(name: str) -> bool:
+    return (
+        0 < len(name) <= _LONGEST_NAME
+        and name.isprintable()
+        and name.strip() == name
+        and not re.search(r"^\.|[/\\]", name)
+    )
+
+
+def _missing_runs(records: Sequence[RunRecord]) -> Iterator[str]:
+    """Every method must have been run on every task, with every official seed and no other."""
+    seeds: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+    labels: dict[str, str] = {}
+    for record in records:
+        key = variant(record.spec)
+        labels[key] = f"{record.spec.method} ({record.spec.backbone})"
+        seeds[key][record.spec.task].add(record.spec.seed)
+        if record.spec.method == ZERO_SHOT:
+            seeds[key][record.spec.task] = set(OFFICIAL_SEEDS)  # it sees no split
+    for key, by_task in seeds.items():
+        if absent := [task for task in TASKS if task not in by_task]:
+            yield f"{labels[key]}: no run on {', '.join(absent)}"
+        for task, found in by_task.items():
+            if found != set(OFFICIAL_SEEDS):
+                yield (
+                    f"{labels[key]} on {task}: seeds {', '.join(map(str, sorted(found)))}, "
+                    f"expected {', '.join(map(str, OFFICIAL_SEEDS))}"
+                )
+
+
+def _mixed_data(records: Sequence[RunRecord]) -> Iterator[str]:
+    """A task's data must be of one version, and its correct choices the same in every record."""
+    first: dict[tuple[str, str], RunRecord] = {}
+    for record in records:
+        other = first.setdefault((data_of(record.spec), record.spec.task), record)
+        one, two = (r.predictions.loc[r.predictions["template"] == 0, "gold"].to_numpy() for r in (record, other))
+        length = min(len(one), len(two))
+        same = record.spec.revisions.data == other.spec.revisions.data
+        if not same or not np.array_equal(one[:length], two[:length]):
+            yield f"{record.spec.digest} and {other.spec.digest}: not the same data of {record.spec.task}"

@@ -1,0 +1,76 @@
+"""What our runs cost: by the paper's formulas, and as measured."""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tfew_pl.costs import Price, break_even
+
+if TYPE_CHECKING:
+    from tfew_pl.record import RunRecord
+
+Records = Sequence["RunRecord"]
+
+
+def _typical(records: Records, cost: Callable[["RunRecord"], float]) -> float:
+    """The median over tasks of the medians over a task's runs."""
+    by_task: dict[str, list[float]] = {}
+    for record in records:
+        by_task.setdefault(record.spec.task, []).append(cost(record))
+    return statistics.median(map(statistics.median, by_task.values()))
+
+
+def typical_cost(records: Records, field: str) -> float:
+    """A field of `Costs`: the median over tasks of the medians over a task's runs."""
+    return _typical(records, lambda record: getattr(record.costs, field))
+
+
+def _row(name: str, records: Records, price: Price | None) -> dict[str, Any]:
+    def typical(field: str) -> float:
+        return typical_cost(records, field)
+
+    training = typical("training_seconds")
+    each = _typical(records, lambda record: record.costs.evaluation_seconds / len(record.predictions))
+    return {
+        "method": name,
+        "backbone": ", ".join(sorted({record.spec.backbone for record in records})),
+        "runs": len(records),
+        "parameters": typical("parameters"),
+        "inference_flops": typical("inference_flops"),
+        "measured_inference_flops": typical("measured_inference_flops"),
+        "training_flops": typical("training_flops"),
+        "measured_training_flops": typical("measured_training_flops"),
+        "disk_bytes": typical("stored_bytes"),
+        "measured_disk_bytes": typical("measured_stored_bytes"),
+        "training_seconds": training,
+        "prediction_seconds": each,
+        "peak_memory_bytes": typical("peak_memory_bytes"),
+        "training_dollars": None if price is None else price.of_seconds(training),
+        "inference_dollars": None if price is None else price.of_seconds(each),
+        "price": None if price is None else price.name,
+    }
+
+
+def _break_even(trained: Mapping[str, Any] | None, row: Mapping[str, Any], kind: str) -> int | None:
+    if trained is None or trained is row:
+        return None
+    names = (f"{kind}training_flops", f"{kind}inference_flops")
+    return break_even(*(trained[name] for name in names), *(row[name] for name in names))
+
+
+def run_values(variants: Mapping[str, Records], price: Price | None) -> list[dict[str, Any]]:
+    """A dictionary a variant: FLOPs and bytes by formula and measured, seconds, dollars.
+
+    Each is the median over tasks of the medians over a task's runs. `break_even` and `measured_break_even` are the
+    numbers of predictions from which the first variant that trains costs no more FLOPs than this one; None: never.
+
+    Args:
+        variants: the records of each variant, one or more.
+        price: of the machine on which they ran; None for no dollars.
+    """
+    rows = [_row(name, records, price) for name, records in variants.items()]
+    trained = next((row for row in rows if row["training_flops"]), None)
+    for row in rows:
+        row["break_even"] = _break_even(trained, row, "")
+        row["measured_break_even"] = _break_even(trained, row, "measured_")
+    return rows

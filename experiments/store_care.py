@@ -1,0 +1,84 @@
+"""Keeping a store in order: what is wrong with a record, and what may be thrown away."""
+
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from experiments.failures import FAILURES, LOGS, Failures
+from tfew_pl.errors import UserError
+from tfew_pl.leases import holders
+from tfew_pl.record import RunRecord
+from tfew_pl.store import ADAPTATION, LEASES, RunStore, content_digest
+
+
+def problems(store: RunStore, digest: str) -> Iterator[str]:
+    """What is wrong with a record, one line each: it is read whole, and what it says is computed anew."""
+    try:
+        known = store.read(digest).get("files", {})
+        contents = {name: store.file(digest, name) for name in known}
+        missing = [name for name, content in contents.items() if content is None]
+        if missing:
+            yield from (f"{name} is missing" for name in missing)
+            return
+        changed = (name for name, content in contents.items() if content and content_digest(content) != known[name])
+        yield from (f"{name} has changed since" for name in changed)
+        record = store.load(digest)
+    except UserError as error:
+        yield str(error)
+        return
+    if record.spec.digest != digest:
+        yield f"it is the record of {record.spec.digest}: {record.spec.label()}"
+    yield from _contradictions(record)
+    yield from _adaptation(record)
+
+
+def _contradictions(record: RunRecord) -> Iterator[str]:
+    predictions = record.predictions
+    shares = (predictions["gold"] == predictions["predicted"]).groupby(predictions["template"]).mean().sort_index()
+    if len(shares) != len(record.accuracy):
+        yield f"it has accuracies of {len(record.accuracy)} templates and predictions through {len(shares)}"
+    for (template, said), found in zip(record.accuracy.items(), shares, strict=False):
+        if not math.isclose(said, found, abs_tol=1e-9):
+            yield f"its accuracy through {template} is {said:.4f}, by its predictions {found:.4f}"
+    columns = record.losses.drop(columns="step")
+    if not all(math.isfinite(value) for column in columns for value in columns[column].dropna()):
+        yield "a loss is not a number"
+
+
+def _adaptation(record: RunRecord) -> Iterator[str]:
+    if record.adaptation is None:
+        return
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        load(record.adaptation)
+    except SafetensorError as error:
+        yield f"{ADAPTATION} cannot be read ({error})"
+
+
+def rubbish(store: RunStore) -> list[Path]:
+    """What a store no longer needs: all that is not a record, and of no run that is underway, failed or was killed."""
+    from tfew_pl.resume import CHECKPOINTS, runs_of
+
+    finished, underway = store.digests(), set(holders(store.folder / LEASES))
+    needed = underway | (set(Failures(store.folder).digests()) - finished)
+    found = list(store.abandoned())
+    if not underway:
+        found += sorted((store.folder / LEASES).glob("*"))
+    for folder in (LOGS, FAILURES):
+        found += [path for path in sorted((store.folder / folder).glob("*")) if path.stem not in needed]
+    for path in sorted((store.folder / CHECKPOINTS).glob("*")):
+        runs = set(runs_of(path))
+        if runs <= finished and (not underway if not runs else not runs & underway):
+            found.append(path)
+    return found
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder; one that is gone already is no error."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

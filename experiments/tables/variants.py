@@ -1,0 +1,114 @@
+"""What every table is made of: the runs that a grid asks for, those that are finished, and what they found."""
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from experiments.statistics import Spread, TaskAccuracy, mean_over_tasks, task_accuracy
+from tfew_pl.record import Costs
+
+if TYPE_CHECKING:
+    from experiments.grid import Grid
+    from tfew_pl.record import RunRecord
+    from tfew_pl.spec import Evaluation, RunSpec
+    from tfew_pl.store import RunStore
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of a table as runs."""
+
+    name: str
+    specs: tuple["RunSpec", ...]
+    """What the grid asks for; of one method, backbone, data and evaluation."""
+    records: tuple["RunRecord", ...]
+    """What is finished of it."""
+
+    @classmethod
+    def finished(cls, name: str, records: Iterable["RunRecord"]) -> "Variant":
+        """A variant that asks for no more than there is."""
+        records = tuple(records)
+        return cls(name, tuple(record.spec for record in records), records)
+
+    @property
+    def missing(self) -> int:
+        """Runs without a record."""
+        return len(self.specs) - len(self.records)
+
+
+def find_variants(grid: "Grid", store: "RunStore") -> list[Variant]:
+    """The grid's variants with the records that the store has.
+
+    Raises:
+        UserError: a record cannot be read.
+    """
+    finished = store.digests()
+    return [
+        Variant(name, tuple(specs), tuple(store.load(spec) for spec in specs if spec.digest in finished))
+        for name, specs in grid.variants().items()
+    ]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What our runs of a method found, as far as they are finished."""
+
+    method: str
+    backbone: str
+    data: str
+    evaluation: "Evaluation"
+    """What the accuracy is limited to."""
+    tasks: tuple[TaskAccuracy, ...]
+    """Of the tasks with a finished run, in the order of the grid."""
+    asked: Mapping[str, int]
+    """Runs that were asked for, by task, in the order of the grid."""
+    costs: Mapping[str, float]
+    """By field of `Costs`: medians over tasks of the medians over a task's runs; empty without a run."""
+
+    @property
+    def runs(self) -> int:
+        """Finished runs over all tasks."""
+        return sum(task.runs for task in self.tasks)
+
+    @property
+    def missing(self) -> int:
+        """Runs that were asked for and are not finished."""
+        return sum(self.asked.values()) - self.runs
+
+    @property
+    def accuracy(self) -> Spread | None:
+        """Means over tasks, in percent; None while a run is missing, since means over other tasks do not compare."""
+        return None if self.missing else mean_over_tasks(self.tasks)
+
+    def task(self, name: str) -> TaskAccuracy | None:
+        """The accuracy on a task; None without a run."""
+        return next((task for task in self.tasks if task.task == name), None)
+
+
+def _median_costs(groups: Sequence[Sequence["RunRecord"]]) -> dict[str, float]:
+    if not groups:
+        return {}
+    return {
+        field.name: statistics.median(
+            statistics.median(getattr(record.costs, field.name) for record in records) for records in groups
+        )
+        for field in fields(Costs)
+    }
+
+
+def measure(variant: Variant) -> Measured:
+    """What the runs of a variant found.
+
+    Raises:
+        ValueError: they are of several methods, backbones, data or evaluations.
+    """
+    kinds = {(spec.method, spec.backbone, spec.data, spec.evaluation) for spec in variant.specs}
+    if len(kinds) != 1:
+        raise ValueError(f"runs of one method, backbone and evaluation are needed, not {kinds}")
+    (kind,) = kinds
+    asked = Counter(spec.task for spec in variant.specs)
+    of_task = {name: [record for record in variant.records if record.spec.task == name] for name in asked}
+    groups = [records for records in of_task.values() if records]
+    return Measured(*kind, tuple(map(task_accuracy, groups)), asked, _median_costs(groups))

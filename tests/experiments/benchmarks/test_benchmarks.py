@@ -1,0 +1,86 @@
+import importlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from experiments.benchmarks import timing, workloads
+from experiments.benchmarks.contenders import Ours, Peft, contenders
+from tfew_pl.errors import UserError
+from tfew_pl.ranking import ChoiceBatch
+
+ON_A_CPU = ("training_step", "rank_classification", "slots", "matrix_products")
+
+
+@pytest.fixture
+def tiny(make_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workloads, "plain_model", lambda _name: make_model("untied"))
+
+
+@pytest.fixture
+def batch() -> ChoiceBatch:
+    return workloads.batch(0, 512, size=3, choices=3, inputs=(4, 9))
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("name", ON_A_CPU)
+def test_each_prints_a_table_and_writes_json(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module(f"experiments.benchmarks.{name}")
+    monkeypatch.setattr(torch, "set_num_threads", lambda _count: None)
+    file = tmp_path / "found.json"
+    module.command(model="tiny", rounds=2, json=file)
+    content, printed = json.loads(file.read_text()), capsys.readouterr().out
+    assert content["rows"]
+    assert content["environment"]["device"].startswith("cpu")
+    for row in content["rows"]:
+        assert all(value > 0 for value in row.values() if isinstance(value, float))
+        assert str(row.get("variant", "")) in printed
+
+
+def test_contenders_compute_the_same(make_model: Any, batch: ChoiceBatch) -> None:
+    """What is timed is one and the same: scores, and what a step does to the vectors."""
+    found = contenders(lambda: make_model("untied"))
+    ours = found["ours"]
+    assert isinstance(ours, Ours)
+    expected = ours.rank(batch)
+    for one in found.values():
+        torch.testing.assert_close(one.rank(batch), expected, atol=1e-5, rtol=1e-5)
+        one.step(batch)
+    for one in found.values():
+        torch.testing.assert_close(one.rank(batch), ours.rank(batch), atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(ours.rank(batch), expected, atol=1e-4)
+
+
+def test_complement_of_peft_is_ours(make_model: Any, batch: ChoiceBatch) -> None:
+    ours, theirs = Ours(make_model("untied")), Peft(make_model("untied"), shared_encoder=True)
+    with torch.no_grad():
+        one, two = ours.module.score(batch, complement=True), theirs.scores(batch)
+    wrong = one.log_complement != 0
+    torch.testing.assert_close(two.log_complement[wrong], one.log_complement[wrong], atol=1e-4, rtol=1e-4)
+
+
+def test_ratios_are_of_neighbors_in_time() -> None:
+    """A disturbance that slows both variants of a round leaves the ratio as it is."""
+    found = timing.rows({"ours": [1.0, 10.0, 1.0], "other": [2.0, 20.0, 2.0]}, "ours")
+    assert [row["ratio"] for row in found] == [1.0, 2.0]
+    assert [row["median_ms"] for row in found] == [1e3, 2e3]
+
+
+def test_variants_take_turns() -> None:
+    calls: list[tuple[str, int]] = []
+    variants = {name: lambda number, name=name: calls.append((name, number)) for name in "ab"}
+    seconds = timing.interleaved(variants, 2, warm_up=1)
+    assert calls == [(name, number) for number in (0, 0, 1) for name in "ab"]
+    assert all(len(values) == 2 and math.isfinite(sum(values)) for values in seconds.values())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_the_gpu_benchmark_says_where_there_is_none() -> None:
+    gpu = importlib.import_module("experiments.benchmarks.gpu")
+    with pytest.raises(UserError, match="needs a CUDA GPU"):
+        gpu.command()

@@ -1,0 +1,98 @@
+"""`tfew compare`, and the comparison of a grid's variants that it prints."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import experiments.grid
+from experiments.contrasts import contrasts
+from tfew_pl.record import RunRecord
+from tfew_pl.store import RunStore
+from tfew_pl.tasks import TASKS
+
+Tfew = Callable[..., Any]
+Variants = dict[str, list[RunRecord]]
+
+
+@pytest.fixture
+def predicted(variants: Variants) -> Variants:
+    """The synthetic variants with predictions that have their accuracies, of 20 examples."""
+
+    def filled(record: RunRecord) -> RunRecord:
+        rows = [
+            (template, example, 1, int(example < round(20 * share)))
+            for template, share in enumerate(record.accuracy.values())
+            for example in range(20)
+        ]
+        table = pd.DataFrame(rows, columns=["template", "example", "gold", "predicted"])
+        return dataclasses.replace(record, predictions=table)
+
+    return {name: [filled(record) for record in records] for name, records in variants.items()}
+
+
+def test_contrasts(predicted: Variants) -> None:
+    found = contrasts(predicted, "Zero-shot", resamples=100)
+    rows = {row["method"]: row for row in found.rows}
+    assert rows["T-Few"]["difference"] == pytest.approx(18, abs=4)
+    assert rows["T-Few"]["difference_low"] > 0 > rows["In-context learning"]["difference_high"]
+    assert (rows["T-Few"]["better"], rows["T-Few"]["worse"]) == (len(TASKS), 0)
+    assert rows["Zero-shot"]["difference"] is None
+    assert all(row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"] for row in found.rows)
+    assert found.ranking is not None
+    assert list(found.ranking.ranks) == ["T-Few", "Zero-shot", "In-context learning"]
+    values = [
+        np.median([x for r in predicted["T-Few"] if r.spec.task == t for x in r.accuracy.values()]) for t in TASKS
+    ]
+    assert rows["T-Few"]["accuracy"] == pytest.approx(100 * np.mean(values), abs=2.5)  # of 20 examples: 5 a step
+
+
+def test_tasks_that_not_all_have_do_not_count(predicted: Variants) -> None:
+    predicted["Zero-shot"] = [record for record in predicted["Zero-shot"] if record.spec.task in ("rte", "cb")]
+    found = contrasts(predicted, "T-Few", resamples=50)
+    assert {row["tasks"] for row in found.rows} == {2}
+    assert found.ranking is not None
+    assert found.ranking.tasks == 2
+
+
+def test_a_single_variant(predicted: Variants) -> None:
+    found = contrasts({"T-Few": predicted["T-Few"]}, "T-Few", resamples=50)
+    assert found.ranking is None
+    assert found.rows[0]["difference"] is None
+
+
+@pytest.fixture
+def store(predicted: Variants, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    load = functools.partial(experiments.grid.load_grid, resolved=lambda spec: spec)
+    monkeypatch.setattr(experiments.grid, "load_grid", load)
+    runs = experiments.grid.load_grid(experiments.grid.find_grid("table1")).runs
+    found = {(r.spec.task, r.spec.method, r.spec.seed): r for records in predicted.values() for r in records}
+    for run in runs:
+        if run.spec.task in ("rte", "cb", "wic"):
+            record = found[run.spec.task, run.spec.method, run.spec.seed]
+            RunStore(tmp_path).save(dataclasses.replace(record, spec=run.spec))
+    return str(tmp_path)
+
+
+def test_the_command_prints_both_ways(tfew: Tfew, store: str) -> None:
+    values = json.loads(tfew("compare", "table1", "--store", store, "--json").out)
+    assert values["reference"] == "T-Few"
+    assert [row["method"] for row in values["rows"]] == ["T-Few", "Zero-shot", "In-context learning"]
+    assert values["ranking"]["tasks"] == 3
+    shown = tfew("compare", "table1", "--store", store, "--reference", "Zero-shot")
+    assert shown.code == 0
+    assert "3 of 3" in shown.out
+    assert "Differences are to Zero-shot" in shown.out
+    assert "Nemenyi" in shown.out
+
+
+def test_what_cannot_be_compared(tfew: Tfew, store: str, tmp_path: Path) -> None:
+    assert "did you mean Zero-shot" in tfew("compare", "table1", "--store", store, "--reference", "zero-shot").err
+    result = tfew("compare", "table1", "--store", str(tmp_path / "empty"))
+    assert (result.code, "make them with: tfew grid table1" in result.err) == (2, True)

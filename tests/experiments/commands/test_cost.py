@@ -1,0 +1,55 @@
+"""`tfew cost`."""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import experiments.grid
+from tfew_pl.record import RunRecord
+from tfew_pl.store import RunStore
+
+Tfew = Callable[..., Any]
+
+
+@pytest.fixture
+def _no_checkpoint_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = functools.partial(experiments.grid.load_grid, resolved=lambda spec: spec)
+    monkeypatch.setattr(experiments.grid, "load_grid", load)
+
+
+def test_the_papers_setting(tfew: Tfew) -> None:
+    rows = json.loads(tfew("cost", "--setting", "paper", "--json").out)
+    assert rows == json.loads(tfew("cost", "--json").out)
+    assert [row["method"] for row in rows] == ["T-Few", "T0", "T5+LM", "GPT-3 6.7B", "GPT-3 13B", "GPT-3 175B"]
+    assert all({"inference_flops", "training_flops", "disk_bytes"} <= row.keys() for row in rows)
+    shown = tfew("cost")
+    assert "1.4e15" in shown.out
+    assert "azure-a100-2022" in shown.out
+
+
+@pytest.mark.usefixtures("_no_checkpoint_is_needed")
+def test_the_runs_of_a_grid(tfew: Tfew, variants: dict[str, list[RunRecord]], tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    grid = experiments.grid.load_grid(experiments.grid.find_grid("table1"))
+    spec = grid.variants()["T-Few"][0]
+    (found,) = (r for r in variants["T-Few"] if (r.spec.task, r.spec.seed) == (spec.task, spec.seed))
+    store.save(found)
+    (row,) = json.loads(tfew("cost", "--setting", "table1", "--store", str(tmp_path), "--json").out)
+    assert (row["method"], row["runs"], row["backbone"]) == ("T-Few", 1, "pocket-t0")
+    assert row["measured_training_flops"] == 4.1e12
+    shown = tfew("cost", "--setting", "table1", "--store", str(tmp_path), "--price", "mine=1@1e9").out
+    assert "4.1e12" in shown
+    assert "price mine" in shown
+
+
+@pytest.mark.usefixtures("_no_checkpoint_is_needed")
+def test_what_cannot_be_shown(tfew: Tfew, tmp_path: Path) -> None:
+    result = tfew("cost", "--setting", "table1", "--store", str(tmp_path))
+    assert result.code == 2
+    assert result.err.strip().endswith("make them with: tfew grid table1")
+    assert tfew("cost", "--setting", "pape").code == 2
+    assert "did you mean azure-a100-2022" in tfew("cost", "--price", "azure").err

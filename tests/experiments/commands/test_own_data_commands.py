@@ -1,0 +1,154 @@
+"""`tfew fit` and `tfew predict` where all is well: what they say and what they write."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from experiments.commands import predict
+from tfew_pl.userdata.fitted import Fitted
+
+Tfew = Callable[..., Any]
+TRAIN = "body,topic\nthe cat sat,0\nthe dog ran,1\nthe bird sang,0\nthe fish swam,1\nthe hen ran,1\n"
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory, backbone_folder: Path) -> Path:
+    """A folder with two fits, `one` with whole numbers for labels and `two` with texts."""
+    from tfew_pl.userdata.examples import read_training
+    from tfew_pl.userdata.fit import fit, fit_spec
+
+    folder = tmp_path_factory.mktemp("fits")
+    for name, (low, high) in {"one": ("0", "1"), "two": ("dull", "fine")}.items():
+        rows = [{"body": f"the cat sat {i}", "topic": (low, high)[i % 2]} for i in range(4)]
+        values = [{**row, "topic": int(row["topic"])} if name == "one" else row for row in rows]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in values))
+        task, examples = read_training(folder / f"{name}.jsonl", text="body", label="topic")
+        spec = fit_spec(name, backbone=str(backbone_folder), steps=1, seed=len(name))
+        fit(task, examples, spec, folds=0, trainer={"accelerator": "cpu"}).save(folder / name)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(fitted, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_fit_says_what_it_understood_and_found(tfew: Tfew, backbone_folder: Path) -> None:
+    Path("train.csv").write_text(TRAIN)
+    arguments = "fit train.csv --text body --label topic --answer 1=ran --template".split()
+    result = tfew(*arguments, "{{ body }}?", "--steps", "2", "--folds", "9", "--backbone", str(backbone_folder))
+    assert result.code == 0, result
+    assert result.out.startswith(
+        "train.csv: 5 rows; the question is made of 'body', the label is 'topic'\n"
+        "2 classes: 0 2, 1 3 (as 'ran')\n"
+        "an example, as the model reads it:\n  | the cat sat?\n  answer: 0\n"
+    )
+    assert f"ia3 on {backbone_folder}, from scratch: 2 steps of 8 examples\n" in result.out
+    assert "of 5 rows right, each by one of 5 trainings that left it out\n" in result.out
+    assert result.out.endswith("saved train.tfew; next: tfew predict train.tfew ROWS.csv\n")
+    found = Fitted.load(Path("train.tfew"))
+    assert (found.task.question, found.task.answers, found.spec.recipe.steps) == ("{{ body }}?", ("0", "ran"), 2)
+    assert found.held_out is not None
+    assert str(Path.cwd()) not in Path("train.tfew/fit.json").read_text()
+
+
+def test_fit_says_what_is_odd(tfew: Tfew, backbone_folder: Path) -> None:
+    text = " ".join(["mmmmmmmm"] * 200)
+    Path("train.csv").write_text(f"text,label\n{text},x\nzzzzzzzz wwwww,x\nqqqqqqqq,lone\n")
+    result = tfew("fit", "train.csv", "--steps", "1", "--backbone", str(backbone_folder))
+    assert "one row alone has lone" in result.out
+    assert "1 of 3 questions are longer than 256 tokens and are cut there" in result.out
+    assert "tokens a word here: it hardly knows these words" in result.out
+    assert "always giving the most frequent label is right for 66.7%" in result.out
+
+
+def test_fit_measures_on_a_test_table(tfew: Tfew, backbone_folder: Path) -> None:
+    Path("train.csv").write_text(TRAIN)
+    Path("test.csv").write_text("topic,body\n1,the cow ran\n")
+    arguments = "fit train.csv --text body --label topic --test test.csv --steps 1 -o here".split()
+    result = tfew(*arguments, "--backbone", str(backbone_folder))
+    assert "of 1 rows right, of the test table\n" in result.out
+    assert Path("here/fit.json").is_file()
+
+
+ROWS = [{"id": i, "body": f"the cow said {i}", "task": ("one", "two")[i % 2]} for i in range(5)]
+
+
+@pytest.mark.parametrize("source", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize("target", ["csv", "tsv", "jsonl", "parquet"])
+def test_predict_reads_and_writes_every_format(
+    source: str, target: str, tfew: Tfew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict, "CHUNK_ROWS", 2)
+    rows, out = Path(f"rows.{source}"), Path(f"out.{target}")
+    frame = pd.DataFrame(ROWS)
+    match source:
+        case "jsonl":
+            frame.to_json(rows, orient="records", lines=True)
+        case "parquet":
+            frame.to_parquet(rows)
+        case _:
+            frame.to_csv(rows, index=False, sep="\t" if source == "tsv" else ",")
+    arguments = ["predict", "one", "two", str(rows), "--route", "task", "--probabilities", "-o", str(out)]
+    result = tfew(*arguments)
+    assert (result.code, result.out) == (0, ""), result
+    assert result.err.startswith("5 rows: ")
+    if target == "jsonl":
+        found = pd.read_json(out, lines=True, dtype={"prediction": str})
+    elif target == "parquet":
+        found = pd.read_parquet(out)
+    else:
+        found = pd.read_csv(out, sep="\t" if target == "tsv" else ",", dtype={"prediction": str})
+    added = ["prediction", "probability_0", "probability_1", "probability_dull", "probability_fine"]
+    assert list(found) == ["id", "body", "task", *added]
+    assert found["id"].astype(int).tolist() == list(range(5))
+    assert all(label in (("0", "1"), ("dull", "fine"))[i % 2] for i, label in enumerate(found["prediction"]))
+    shares = found[added[1:]].astype(float)
+    assert shares.sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
+    assert shares.notna().to_numpy().tolist() == [[i % 2 == 0] * 2 + [i % 2 == 1] * 2 for i in range(5)]
+    best = shares.idxmax(axis=1).str.removeprefix("probability_")
+    assert best.tolist() == found["prediction"].tolist()
+    assert sorted(p.name for p in Path().iterdir() if p.name.startswith(".")) == []
+
+
+def test_predict_writes_to_standard_output_as_it_read(tfew: Tfew) -> None:
+    Path("rows.csv").write_text('body,note\n"a, b","say ""x"""\n')
+    result = tfew("predict", "two", "rows.csv")
+    (row,) = csv.DictReader(result.out.splitlines())
+    assert (row["body"], row["note"]) == ("a, b", 'say "x"')
+    assert row["prediction"] in ("dull", "fine")
+    Path("rows.jsonl").write_text('{"body": "a", "more": [1, {"x": null}]}\n')
+    found = json.loads(tfew("predict", "one", "rows.jsonl").out)
+    assert found == {"body": "a", "more": [1, {"x": None}], "prediction": found["prediction"]}
+    assert found["prediction"] in (0, 1), "a label keeps its type"
+
+
+def test_chunks_do_not_change_predictions(tfew: Tfew, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("rows.csv").write_text("body\n" + "".join(f"the cow {'ran ' * (i % 5)}\n" for i in range(11)))
+    found = []
+    for size in (1, 4, 100):
+        monkeypatch.setattr(predict, "CHUNK_ROWS", size)
+        result = tfew("predict", "one", "rows.csv", "--probabilities")
+        assert result.code == 0
+        found.append(pd.DataFrame(csv.DictReader(result.out.splitlines()))["probability_0"].astype(float))
+    for other in found[1:]:
+        pd.testing.assert_series_equal(found[0], other, atol=2e-6)
+
+
+def test_a_backbone_that_moved_is_named(tfew: Tfew, backbone_folder: Path) -> None:
+    moved = shutil.copytree(backbone_folder, "moved")
+    values = json.loads(Path("one/fit.json").read_text())
+    values["spec"]["backbone"] = "where/it/was"
+    Path("one/fit.json").write_text(json.dumps(values))
+    Path("rows.csv").write_text("body\nthe cow ran\n")
+    expected = tfew("predict", "two", "rows.csv", "--backbone", str(moved))
+    result = tfew("predict", "one", "rows.csv", "--backbone", str(moved))
+    assert (result.code, expected.code) == (0, 0), result
+    assert len(list(csv.DictReader(result.out.splitlines()))) == 1

@@ -1,0 +1,115 @@
+"""The leaderboard's page as a text: whole, self-contained, escaped."""
+
+import base64
+import hashlib
+import json
+from html.parser import HTMLParser
+
+import pytest
+
+from experiments.leaderboard.board import Board
+from experiments.leaderboard.page import COSTS, page
+from experiments.quantities import percent
+from tfew_pl.tasks import TASKS
+
+VOID = {"meta", "input", "br", "link", "img"}
+
+
+class Parsed(HTMLParser):
+    """The elements of a page with their attributes and texts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID and not self.get_starttag_text().endswith("/>"):  # type: ignore[union-attr]
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if not (self.get_starttag_text() or "").endswith("/>") or self.open[-1] == tag:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open:
+            self.texts.setdefault(self.open[-1], []).append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def text(example: Board) -> str:
+    return page(example)
+
+
+@pytest.fixture(scope="module")
+def parsed(text: str) -> Parsed:
+    return Parsed(text)
+
+
+def test_it_loads_nothing(text: str, parsed: Parsed) -> None:
+    for tag, attributes in parsed.elements:
+        assert not {"src", "srcset", "style", "action"} & set(attributes), tag
+        assert not any(name.startswith("on") for name in attributes), tag
+        assert tag not in ("link", "img", "iframe", "object", "base")
+        assert attributes.get("href", "#").startswith("#")  # type: ignore[union-attr]
+    assert "http://" not in text
+    assert "https://" not in text
+
+
+def test_its_policy_names_its_own_script_and_styles(parsed: Parsed) -> None:
+    (policy,) = (meta["content"] for meta in parsed.all("meta") if "http-equiv" in meta)
+    for kind, content in (("script", parsed.texts["script"][-1]), ("style", parsed.texts["style"][0])):
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in str(policy)
+    assert str(policy).startswith("default-src 'none'")
+    assert "unsafe" not in str(policy)
+
+
+def test_names_from_outside_are_text(text: str, parsed: Parsed, example: Board, hostile: str) -> None:
+    assert hostile not in text
+    assert len(parsed.all("script")) == 2
+    shown = [name for name in parsed.texts["bdi"] if name == hostile]
+    assert len(shown) == 3  # method, backbone, source
+    embedded = json.loads(parsed.texts["script"][0])
+    assert embedded == {row["id"]: row for row in example.values()}
+    assert {row["source"] for row in embedded.values()} == {"this repository", hostile}
+
+
+def test_ids_are_unique_and_referred_to(parsed: Parsed) -> None:
+    ids = [str(attributes["id"]) for _, attributes in parsed.elements if "id" in attributes]
+    assert len(set(ids)) == len(ids)
+    for _, attributes in parsed.elements:
+        for name in ("aria-labelledby", "for", "aria-controls"):
+            assert set(str(attributes.get(name) or "").split()) <= set(ids)
+
+
+def test_the_table_is_the_boards(parsed: Parsed, example: Board) -> None:
+    (section,) = example.sections
+    assert len(parsed.all("table")) == 2  # and the runs of a method, which the script fills
+    columns = 3 + len(TASKS) + len(COSTS)
+    values = [cell["data-value"] for tag, cell in parsed.elements if tag in ("td", "th") and "data-value" in cell]
+    assert len(values) == columns * len(section.rows)
+    for i, row in enumerate(section.rows):
+        cells = values[columns * i : columns * (i + 1)]
+        expected = [row.medians.get(task, "") for task in TASKS]
+        assert cells[3 : 3 + len(TASKS)] == [str(value) for value in expected]
+    bold = {float(value) for value in parsed.texts["b"]}
+    assert {float(percent(max(r.medians.get(task, 0) for r in section.rows))) for task in TASKS} == bold
+
+
+def test_figures_have_titles_and_descriptions(parsed: Parsed) -> None:
+    assert len(parsed.all("svg")) == 3
+    described = [text for text in parsed.texts["desc"] if "Pareto front" in text]
+    assert len(described) == 3
+    assert all("zero-shot (" in text or "ia3 (" in text for text in described)
+
+
+def test_it_is_the_same_each_time(text: str, example: Board) -> None:
+    assert page(example) == text

@@ -1,0 +1,81 @@
+"""The accuracy-cost figure: its front and its layout."""
+
+import dataclasses
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.leaderboard.board import Board, Row
+from experiments.leaderboard.pareto import AXES, HEIGHT, WIDTH, figure, on_front
+from experiments.statistics import Spread
+
+POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12)
+
+
+@given(POINTS)
+def test_the_front_is_what_nothing_beats(points: list[tuple[int, int]]) -> None:
+    """By another definition: sorted by cost, a point is on the front if it is the best of its cost, and better than
+    all that cost less.
+    """
+    best = {cost: max(a for c, a in points if c == cost) for cost, _ in points}
+    for (cost, accuracy), flag in zip(points, on_front(points), strict=True):
+        cheaper = [a for c, a in points if c < cost]
+        assert flag == (accuracy == best[cost] and accuracy > max(cheaper, default=-1))
+
+
+def at(row: Row, number: int, cost: float, accuracy: float) -> Row:
+    tasks = tuple(dataclasses.replace(task, accuracy=Spread(accuracy, 1.0)) for task in row.tasks)
+    return dataclasses.replace(row, source=str(number), tasks=tasks, costs={**row.costs, "stored_bytes": cost})
+
+
+@pytest.fixture
+def row(example: Board) -> Row:
+    return example.sections[0].rows[0]
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 1.0, 7e3, 1e4, 3e11]), st.floats(0, 100)), min_size=1, max_size=20))
+def test_everything_stands_inside_and_no_label_covers_another(
+    example: Board, points: list[tuple[float, float]]
+) -> None:
+    rows = [at(example.sections[0].rows[0], i, *point) for i, point in enumerate(points)]
+    drawn = figure(rows, AXES[2])
+    assert len(drawn.marks) == len(rows)
+    boxes = []
+    for mark in drawn.marks:
+        assert drawn.left <= mark.x <= drawn.right
+        assert drawn.top <= mark.y <= drawn.bottom
+        if mark.label:
+            x, y, anchor = mark.label
+            width = 6.8 * len(mark.name)
+            left = x - {"start": 0, "end": width, "middle": width / 2}[anchor]
+            assert 0 <= left <= left + width <= WIDTH
+            assert 0 <= y - 10 <= y <= HEIGHT
+            boxes.append((left, y - 10, left + width, y))
+    for one, other in itertools.combinations(boxes, 2):
+        assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+    for ticks in (drawn.x_ticks, drawn.y_ticks):
+        places = [place for place, _ in ticks]
+        assert min(abs(a - b) for a, b in itertools.pairwise(places)) > 14
+
+
+def test_what_costs_nothing_has_a_place_of_its_own(row: Row) -> None:
+    drawn = figure([at(row, 0, 0, 60), at(row, 1, 1e3, 70)], AXES[2])
+    assert [label for _, label in drawn.x_ticks][:2] == ["0", "1.0 kB"]
+    assert [mark.on_front for mark in drawn.marks] == [True, True]
+    assert drawn.marks[0].x < drawn.x_ticks[1][0] == drawn.marks[1].x
+
+
+def test_the_front_is_drawn_in_steps(row: Row) -> None:
+    drawn = figure([at(row, i, cost, acc) for i, (cost, acc) in enumerate([(10, 60), (100, 80), (1000, 70)])], AXES[2])
+    one, two, _ = drawn.marks
+    assert drawn.path == f"M {one.x:.1f} {one.y:.1f} H {two.x:.1f} V {two.y:.1f} H {drawn.right}"
+    assert drawn.front == [one, two]
+
+
+def test_rows_without_a_mean_are_not_drawn(row: Row) -> None:
+    drawn = figure([row, dataclasses.replace(row, complete=False, source="x")], AXES[0])
+    assert [mark.row for mark in drawn.marks] == [row]
+    with pytest.raises(ValueError, match="no rows"):
+        figure([dataclasses.replace(row, complete=False)], AXES[0])

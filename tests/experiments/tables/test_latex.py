@@ -1,0 +1,43 @@
+"""Tables as LaTeX."""
+
+from experiments.tables.block import Block, Document
+from experiments.tables.latex import escaped, latex
+
+BLOCK = Block(
+    "50 % & more", ("method", "two\nlines", "\nlow"), (("a_b", "1", "x"), ("  paper", "[2]", "-")), last_apart=True
+)
+
+
+def test_latex() -> None:
+    assert latex(Document((BLOCK,), ("A note: {5} × #1.",))).splitlines() == [
+        "% Needs \\usepackage{booktabs}.",
+        r"\begin{table}[t]",
+        r"  \centering\footnotesize",
+        r"  \caption{50 \% \& more}",
+        r"  \begin{tabular}{lrr}",
+        r"    \toprule",
+        r"     & two &  \\",
+        r"    method & lines & low \\",
+        r"    \midrule",
+        r"    a\_b & 1 & x \\",
+        r"    \midrule",
+        r"    \quad paper & {[2]} & - \\",
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        r"  \par\smallskip\begin{minipage}{\linewidth}\scriptsize",
+        r"    A note: \{5\} $\times$ \#1.\par",
+        r"  \end{minipage}",
+        r"\end{table}",
+    ]
+
+
+def test_notes_stand_below_the_last_table() -> None:
+    shown = latex(Document((BLOCK, BLOCK), ("A note.",)))
+    assert shown.count(r"\begin{table}") == 2
+    assert shown.count("A note.") == 1
+    assert shown.rindex(r"\toprule") < shown.index("A note.")
+
+
+def test_no_command_of_a_name_is_run() -> None:
+    assert escaped(r"\input{x}") == r"\textbackslash{}input\{x\}"
+    assert escaped("a^b~<c>†") == r"a\textasciicircum{}b\textasciitilde{}\textless{}c\textgreater{}$^\dagger$"

@@ -1,0 +1,101 @@
+"""In-context learning as runs: every setting, on an encoder-decoder and on a causal language model."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from tfew_pl.record import RunRecord
+from tfew_pl.run import run
+from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, Evaluation, InContext, RunSpec
+from tfew_pl.tasks.data import load_data
+
+CPU = {"accelerator": "cpu"}
+SETTINGS = {
+    "ensemble": InContext(),
+    "averaged": InContext(combine="mean"),
+    "concatenated": InContext("concatenated", order=1, tokens=300),
+    "calibrated": InContext("concatenated", calibrated=True),
+    "query in the decoder": InContext(query="decoder", calibrated=True),
+}
+
+
+@pytest.fixture(scope="session")
+def causal_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny GPT-2 with a byte-level tokenizer."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    texts = [str(value) for row in load_data("rte", "pocket").train[:60] for value in row.values()]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, show_progress=False)
+    )
+    folder = tmp_path_factory.mktemp("causal")
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = GPT2LMHeadModel(GPT2Config(vocab_size=400, n_positions=700, n_embd=24, n_layer=2, n_head=3))
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.data.mul_(4.0)
+    model.save_pretrained(folder)
+    return folder
+
+
+def spec(folder: Path, settings: InContext, **changes: Any) -> RunSpec:
+    values = {"method": IN_CONTEXT, "shots": 4, "evaluation": Evaluation(examples=6, templates=2), **changes}
+    return RunSpec("rte", backbone=str(folder), in_context=settings, **values)
+
+
+def check(record: RunRecord) -> None:
+    assert len(record.predictions) == 6 * 2
+    assert record.predictions["predicted"].isin([0, 1]).all()
+    assert record.losses.empty
+    assert record.adaptation is None
+    assert record.costs.training_flops == record.costs.trained_parameters == 0
+    assert record.costs.measured_inference_flops > 0
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_an_encoder_decoder(name: str, backbone_folder: Path) -> None:
+    record = run(spec(backbone_folder, SETTINGS[name]), trainer=CPU)
+    check(record)
+    costs = record.costs
+    assert 1 <= costs.shots <= 4
+    assert costs.inference_flops >= costs.parameters * costs.input_tokens
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_causal_language_model(name: str, causal_folder: Path) -> None:
+    record = run(spec(causal_folder, SETTINGS[name]), trainer=CPU)
+    check(record)
+    costs = record.costs
+    assert costs.inference_flops > 2 * costs.parameters * costs.input_tokens
+
+
+def test_settings_change_predictions(causal_folder: Path) -> None:
+    found = {
+        tuple(run(spec(causal_folder, settings), trainer=CPU).predictions["predicted"])
+        for settings in (InContext(), InContext("concatenated"), InContext("concatenated", calibrated=True))
+    }
+    assert len(found) > 1
+
+
+def test_zero_shot_on_a_causal_language_model(causal_folder: Path) -> None:
+    record = run(spec(causal_folder, InContext(), method=ZERO_SHOT), trainer=CPU)
+    check(record)
+    assert record.costs.shots == 0
+
+
+def test_costs_count_the_examples_that_fit(causal_folder: Path) -> None:
+    one, four, five = (
+        run(spec(causal_folder, InContext("concatenated"), shots=shots), trainer=CPU).costs for shots in (1, 4, 5)
+    )
+    # The fifth does not fit into the 700 tokens that this model reads.
+    assert (one.shots, four.shots, five.shots) == (1, 4, 4)
+    assert four.stored_bytes == pytest.approx(4 * one.stored_bytes)
+    assert four.inference_flops > 2 * one.inference_flops

@@ -1,0 +1,178 @@
+"""Every fast path against the plain one: transformers' own modules, one batch, all choices at once."""
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from tfew_pl import splitting
+from tfew_pl.encoding import Encoded, collate
+from tfew_pl.fused import fuse
+from tfew_pl.method import Adaptation
+from tfew_pl.module import TFewModule, loss_function
+from tfew_pl.ranking import ChoiceBatch, ChoiceScores, score_choices
+from tfew_pl.recipe import Recipe
+from tfew_pl.registry import get_method, registered_methods
+from tfew_pl.setting import Setting
+
+SLOTS = 3
+SLOTTED = sorted(name for name, point in registered_methods().items() if point.load().slotted)
+Examples = Callable[..., list[Encoded]]
+
+
+def _attach(model: nn.Module, setting: Any, method: str = "ia3", slots: int = SLOTS) -> Adaptation:
+    """A method whose parameters are not those that it starts with."""
+    adaptation = get_method(method).attach(model, slots=slots, generator=torch.Generator(), setting=setting)
+    generator = torch.Generator().manual_seed(1)
+    for parameter in adaptation.parameters():
+        size = max(0.3 * float(parameter.detach().square().mean().sqrt()), 0.05)
+        parameter.data.add_(torch.randn(parameter.shape, generator=generator), alpha=size)
+    return adaptation
+
+
+def _close(found: Tensor, expected: Tensor) -> None:
+    """Within 1e-5 of the values' own size."""
+    size = max(1.0, float(expected.detach().abs().max())) if expected.numel() else 1.0
+    torch.testing.assert_close(found, expected, atol=1e-5 * size, rtol=0)
+
+
+def _gradients(adaptation: nn.Module, value: Tensor) -> list[Tensor]:
+    adaptation.zero_grad()
+    value.backward()
+    return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in adaptation.parameters()]
+
+
+@pytest.fixture(scope="module", params=["untied", "tied"])
+def pair(request: pytest.FixtureRequest, make_model: Any) -> Any:
+    """A plain model and a fused one, each with (IA)3 of three slots."""
+    plain = make_model(request.param)
+    fast = copy.deepcopy(plain)
+    fuse(fast)
+    return [(model, _attach(model, None)) for model in (plain, fast)]
+
+
+def _plain_losses(model: Any, adaptation: Adaptation, batch: ChoiceBatch) -> tuple[ChoiceScores, Tensor]:
+    """The scores, and the sum of T-Few's losses, with nothing split."""
+    with adaptation.use_slots(batch.slot):
+        scores = score_choices(model, batch, complement=True, tokens=10**9)
+    module = TFewModule(model, adaptation, Recipe(), choices=80)
+    module._score_by_length = lambda *_, **__: scores  # type: ignore[method-assign]
+    return scores, module.losses(batch)
+
+
+@settings(max_examples=20)
+@given(
+    seed=st.integers(0, 10**6),
+    count=st.integers(1, 7),
+    most_choices=st.integers(1, 80),
+    most_tokens=st.integers(1, 6),
+    tokens=st.sampled_from([1, 7, 50, 400, 10**9]),
+    overhead=st.sampled_from([0.0, 5.0, 1e9]),
+)
+def test_scores_and_gradients_equal_the_plain_ones(
+    pair: Any,
+    make_examples: Examples,
+    seed: int,
+    count: int,
+    most_choices: int,
+    most_tokens: int,
+    tokens: int,
+    overhead: float,
+) -> None:
+    examples = make_examples(seed, count, slots=SLOTS, most_choices=most_choices, most_tokens=most_tokens)
+    batch = collate(examples)
+    (plain, of_plain), (fast, of_fast) = pair
+    scores, loss = _plain_losses(plain, of_plain, batch)
+    module = TFewModule(fast, of_fast, Recipe(), choices=80)
+    module._overhead = overhead
+    module.score = lambda batch, complement=False: score_choices(  # type: ignore[method-assign]
+        fast, batch, complement, within=partial(of_fast.use_slots, batch.slot), tokens=tokens
+    )
+    found = module._score_by_length(batch, True)
+    _close(found.log_probability, scores.log_probability)
+    _close(found.log_complement, scores.log_complement)
+    fast_loss = module.losses(batch)
+    _close(fast_loss, loss)
+    for one, two in zip(_gradients(of_fast, fast_loss), _gradients(of_plain, loss), strict=True):
+        _close(one, two)
+
+
+@pytest.mark.parametrize("method", SLOTTED)
+def test_every_method_takes_part_in_fused_modules_and_parts(
+    method: str, make_model: Any, make_examples: Examples, words: Any
+) -> None:
+    plain = make_model("untied")
+    fast = copy.deepcopy(plain)
+    fuse(fast)
+    batch = collate(make_examples(6, 7, slots=SLOTS, most_choices=9))
+    results = []
+    for model, tokens in ((plain, 10**9), (fast, 20)):
+        adaptation = _attach(model, Setting(words, lambda: iter(()), loss_function(model, Recipe())), method)
+        scores = score_choices(
+            model, batch, complement=True, within=partial(adaptation.use_slots, batch.slot), tokens=tokens
+        )
+        value = scores.log_probability.sum() + scores.log_complement.sum()
+        results.append([scores.log_probability, scores.log_complement, *_gradients(adaptation, value / 100)])
+        adaptation.detach()
+    for expected, found in zip(*results, strict=True):
+        _close(found, expected)
+
+
+@settings(max_examples=50)
+@given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=12), overhead=st.floats(0, 100))
+def test_the_split_is_the_cheapest_of_neighbors(lengths: list[int], overhead: float) -> None:
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    parts = splitting.split_by_length(mask, overhead)
+    assert sorted(torch.cat(parts).tolist()) == list(range(len(lengths)))
+
+    def cost(sizes: list[int]) -> float:
+        total, start, ordered = 0.0, 0, sorted(lengths)
+        for size in sizes:
+            total += overhead + size * ordered[start + size - 1]
+            start += size
+        return total
+
+    found = sum(overhead + len(part) * max(lengths[i] for i in part.tolist()) for part in parts)
+    count = len(lengths)
+    for cuts in range(2 ** min(count - 1, 9)):
+        sizes, size = [], 1
+        for place in range(count - 1):
+            if cuts >> place & 1:
+                sizes.append(size)
+                size = 0
+            size += 1
+        assert found <= cost([*sizes, size]) + 1e-6 or len(parts) == 1
+
+
+def test_only_a_cpu_splits_a_batch() -> None:
+    mask = torch.ones(4, 9, dtype=torch.bool, device="meta")
+    assert len(splitting.split_by_length(mask, 0.0)) == 1
+
+
+def test_memory_does_not_grow_with_the_choices(make_model: Any) -> None:
+    """What autograd keeps between forward and backward, for 20 and for 80 choices."""
+    model = make_model("untied")
+    fuse(model)
+    adaptation = _attach(model, None, slots=1)
+
+    def kept(choices: int, tokens: int) -> int:
+        example = Encoded((5, 6, 7, 1), tuple((8, 9 + i, 1) for i in range(choices)), gold=0)
+        sizes: list[int] = []
+
+        def pack(tensor: Tensor) -> Tensor:
+            sizes.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            score_choices(model, collate([example]), complement=True, tokens=tokens)
+        return sum(sizes)
+
+    assert kept(80, 10**9) > 3 * kept(20, 10**9)
+    assert kept(80, 30) < 1.2 * kept(20, 30)
+    adaptation.detach()

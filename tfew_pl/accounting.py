@@ -1,0 +1,100 @@
+"""What a run costs: its record's `Costs`, by the formulas of `costs` and as counted."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from tfew_pl import costs
+from tfew_pl.backbones import Backbone
+from tfew_pl.datamodule import EvaluationBatches
+from tfew_pl.encoding import collate
+from tfew_pl.method import ParameterCounts
+from tfew_pl.module import TFewModule
+from tfew_pl.preparation import PreparedRun
+from tfew_pl.record import Costs
+from tfew_pl.spec import IN_CONTEXT
+
+
+@contextmanager
+def _without_gradients(module: TFewModule) -> Iterator[None]:
+    """Within it no parameter wants a gradient: torch 2.13's counter of FLOPs fails on a parameter's view in no_grad,
+    which it takes for one that wants a gradient and has no function to make it.
+    """
+    trained = [p for p in module.parameters() if p.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
+def count_flops(run: PreparedRun, module: TFewModule) -> tuple[float, float]:
+    """FLOPs of scoring one input and of one training step, counted over a batch of middle length and the first step.
+
+    Args:
+        run: what is trained and evaluated.
+        module: with one slot.
+    """
+    batches = EvaluationBatches(run.examples)
+    batch = batches[len(batches) // 2].to(module.device)
+    with _without_gradients(module):
+        if batch.kept is not None:
+            module.score(batch)  # the context is read once, not for every prediction
+        inference = costs.count_flops(lambda: module.score(batch)) / len(batch.gold)
+    if run.draws is None:
+        return inference, 0.0
+    step = collate([run.draws[i] for i in range(run.spec.recipe.batch_size)]).to(module.device)
+    training = costs.count_flops(lambda: module.losses(step).backward())
+    module.zero_grad()
+    return inference, training
+
+
+def run_costs(
+    run: PreparedRun,
+    backbone: Backbone,
+    *,
+    counts: ParameterCounts | None,
+    stored: int,
+    flops: tuple[float, float],
+    seconds: tuple[float, float],
+    device: torch.device,
+) -> Costs:
+    """The costs of a run.
+
+    Args:
+        run: what was trained and evaluated.
+        backbone: on what.
+        counts: of the adaptation's parameters, if there is one.
+        stored: bytes of the adaptation's file.
+        flops: what `count_flops` gave.
+        seconds: of training and of evaluation.
+        device: where it ran.
+    """
+    spec, recipe, parameters, tokens = run.spec, run.spec.recipe, backbone.parameters, costs.median_tokens(run.plain)
+    in_context = spec.method == IN_CONTEXT
+    shots = run.contexts.shots if run.contexts is not None else 0
+    shot_tokens = costs.median_shot_tokens(run.plain) if in_context else 0.0
+    contexts = len(run.examples) // len(run.plain)
+    trained = 0 if counts is None else counts.trainable
+    context_bytes = costs.context_bytes(shots, shot_tokens)
+    training = costs.training_flops(parameters, tokens, recipe.steps, recipe.batch_size) if trained else 0.0
+    kind = {"encoder_decoder": backbone.kind.encoder_decoder}
+    return Costs(
+        parameters=parameters,
+        trained_parameters=trained,
+        input_tokens=tokens,
+        shots=shots,
+        inference_flops=costs.inference_flops(parameters, tokens, shots, shot_tokens, **kind),
+        training_flops=training,
+        stored_bytes=context_bytes if in_context else costs.adaptation_bytes(0 if counts is None else counts.stored),
+        measured_inference_flops=flops[0] * contexts,
+        measured_training_flops=flops[1] * recipe.steps,
+        measured_stored_bytes=context_bytes if in_context else stored,
+        training_seconds=seconds[0],
+        evaluation_seconds=seconds[1],
+        peak_memory_bytes=costs.peak_memory_bytes(device),
+    )

@@ -1,0 +1,107 @@
+"""T5's stacks without what transformers does around their layers: the same values in fewer operations."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+from transformers.models.t5.modeling_t5 import T5Block, T5Stack
+
+
+class FusedStack(T5Stack):
+    """T5's encoder or decoder.
+
+    Attentions, feed-forwards, norms and linear maps are called as modules, so that what hooks them takes part. Where
+    a whole block or layer is hooked, wrapped or checkpointed, or more is asked than the last states, transformers' own
+    way is taken.
+    """
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        past_key_values: Any = None,
+        use_cache: bool | None = None,
+        **more: Any,
+    ) -> Any:
+        """As T5's; see there."""
+        caches = past_key_values is not None or (self.is_decoder and use_cache is not False)
+        if caches or more or (input_ids is None) == (inputs_embeds is None) or self._blocks_want_their_call():
+            return super().forward(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                encoder_hidden_states=encoder_hidden_states,
+                encoder_attention_mask=encoder_attention_mask,
+                inputs_embeds=inputs_embeds,
+                past_key_values=past_key_values,
+                use_cache=use_cache,
+                **more,
+            )
+        x = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds  # (rows, tokens, d_model)
+        mask = _additive(attention_mask, x.dtype)
+        if self.is_decoder:
+            causal = _causal(x)
+            mask = causal if mask is None else mask + causal
+        cross_mask = _additive(encoder_attention_mask, x.dtype)
+        x = self._dropped(self, x)
+        bias = None
+        for block in self._blocks():
+            layers = block.layer
+            out, bias, _ = layers[0].SelfAttention(layers[0].layer_norm(x), mask=mask, position_bias=bias, fused=True)
+            x = x + self._dropped(layers[0], out)
+            if self.is_decoder and encoder_hidden_states is not None:
+                out = layers[1].EncDecAttention(
+                    layers[1].layer_norm(x), mask=cross_mask, key_value_states=encoder_hidden_states, fused=True
+                )[0]
+                x = x + self._dropped(layers[1], out)
+            out = layers[-1].DenseReluDense(layers[-1].layer_norm(x))
+            x = x + self._dropped(layers[-1], out)
+        x = self._dropped(self, self.final_layer_norm(x))
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=x)
+
+    @staticmethod
+    def _dropped(module: Any, x: Tensor) -> Tensor:
+        """What the module's dropout leaves of it."""
+        dropped: Tensor = module.dropout(x) if module.dropout.training else x
+        return dropped
+
+    def _blocks(self) -> Iterator[Any]:
+        yield from self.block
+
+    def _blocks_want_their_call(self) -> bool:
+        """Whether a block or layer does more, when it is called, than call its parts."""
+        return any(
+            type(block) is not T5Block  # wrapped or sharded
+            or block.gradient_checkpointing
+            or _is_hooked(block)
+            or any(map(_is_hooked, block.layer))
+            for block in self._blocks()
+        )
+
+
+def _is_hooked(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))
+
+
+def _additive(mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """What is added to scores: 0 where a key may be looked at, else the smallest number.
+
+    Args:
+        mask: (rows, keys), not 0 on tokens; or what is added already, which is given back.
+    """
+    if mask is None or mask.is_floating_point():
+        return mask
+    if mask.ndim == 2:
+        mask = mask[:, None, None]  # (rows, 1, 1, keys)
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(mask == 0, torch.finfo(dtype).min)
+
+
+def _causal(x: Tensor) -> Tensor:
+    """(1, 1, tokens, tokens), what is added to scores so that a token sees itself and what is before it."""
+    tokens = x.shape[1]
+    least = x.new_full((tokens, tokens), torch.finfo(x.dtype).min)
+    return least.triu_(1)[None, None]

@@ -1,0 +1,114 @@
+"""Scoring answer choices behind contexts that are read once.
+
+A causal language model's keys and values of a context do not depend on what follows it (Section 2.1), so that they
+are computed once and kept. An encoder-decoder that reads the query in its decoder needs the context's encoder states
+alone.
+"""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from tfew_pl.errors import UserError
+from tfew_pl.ranking import ChoiceBatch, ChoiceScores, score_choices
+
+
+class CachedContexts:
+    """A backbone that reads queries behind kept contexts.
+
+    Args:
+        backbone: a causal language model, or a T5 that reads queries in its decoder.
+    """
+
+    def __init__(self, backbone: PreTrainedModel) -> None:
+        self._backbone = backbone
+        self._kept: tuple[tuple[int, ...], Any] | None = None
+
+    def score(self, batch: ChoiceBatch) -> ChoiceScores:
+        """Scores every token of every choice of every example, all of which share the batch's context."""
+        query = _Query(batch)
+        if self._backbone.config.is_encoder_decoder:
+            return query.scores(self._behind_encoder(batch, query))
+        return query.scores(self._behind_cache(batch, query))
+
+    def _behind_encoder(self, batch: ChoiceBatch, query: "_Query") -> Tensor:
+        """(rows, width), log-probabilities of the rows' answers: one input, whose choices are query and answer."""
+        context = _kept(batch)[None]
+        side_by_side = ChoiceBatch(
+            input_ids=context,
+            input_mask=torch.ones_like(context, dtype=torch.bool),
+            choice_ids=query.ids[None],
+            choice_mask=query.mask[None],
+            gold=batch.gold.new_zeros(1),
+            key=batch.key[:1],
+        )
+        return score_choices(self._backbone, side_by_side).log_probability[0]  # type: ignore[arg-type]
+
+    def _behind_cache(self, batch: ChoiceBatch, query: "_Query") -> Tensor:
+        """(rows, width), log-probabilities of the rows' answers behind the context's keys and values."""
+        first = query.first_answer
+        if not first:
+            raise UserError("this tokenizer has no token for the end of a line, which stands between query and answer")
+        past = self._cache(_kept(batch))
+        if past is not None:
+            past = copy.deepcopy(past)  # the model appends to it
+            past.batch_repeat_interleave(len(query.ids))
+        # Rows are padded on the right, where no token looks.
+        logits = self._backbone(input_ids=query.ids, past_key_values=past, use_cache=past is not None,
+                                logits_to_keep=query.ids.shape[1] - first + 1).logits  # fmt: skip
+        logits = logits[:, :-1].float()  # (rows, width - first, vocabulary), each of the next token
+        chosen = logits.gather(-1, query.ids[:, first:, None])[..., 0] - logits.logsumexp(-1)
+        found = chosen.new_zeros(query.ids.shape)
+        found[:, first:] = chosen
+        return found * query.mask
+
+    def _cache(self, context: Tensor) -> Any:
+        """Keys and values of a context, computed when it is another than the last; None for an empty one."""
+        if not context.numel():
+            return None
+        key = tuple(context.tolist())
+        if self._kept is None or self._kept[0] != key:
+            with torch.no_grad():  # nothing is trained behind a context
+                output = self._backbone(input_ids=context[None], use_cache=True, logits_to_keep=1)
+            self._kept = key, output.past_key_values
+        return self._kept[1]
+
+
+def _kept(batch: ChoiceBatch) -> Tensor:
+    """(context,), the ids of the context that the batch's examples share."""
+    if batch.kept is None:
+        raise ValueError("a batch with a kept context is needed")
+    return batch.kept
+
+
+class _Query:
+    """Every choice of a batch behind its own query, a row each.
+
+    Symbols: rows (batch x choices), width (the longest query and the longest choice together).
+    """
+
+    def __init__(self, batch: ChoiceBatch) -> None:
+        examples, choices, tokens = batch.choice_ids.shape
+        lengths = batch.input_mask.sum(1)  # (batch,)
+        width = batch.input_ids.shape[1] + tokens
+        places = (lengths[:, None, None] + torch.arange(tokens, device=lengths.device)).expand_as(batch.choice_ids)
+        ids = torch.cat([batch.input_ids, batch.input_ids.new_zeros(examples, tokens)], dim=1)
+        ids = ids[:, None].expand(examples, choices, width).scatter(2, places, batch.choice_ids)
+        mask = torch.zeros_like(ids, dtype=torch.bool).scatter(2, places, batch.choice_mask)
+        self._places = places
+        self._choice_mask = batch.choice_mask
+        self.ids = ids.reshape(examples * choices, width)
+        """(rows, width)"""
+        self.mask = mask.view(examples * choices, width)
+        """(rows, width), True on the tokens of the choice"""
+        self.first_answer = int(lengths.min())
+        """The first place at which any row has a token of its choice."""
+
+    def scores(self, rows: Tensor) -> ChoiceScores:
+        """Log-probabilities of rows, (rows, width), as those of choices."""
+        examples, choices, _ = self._places.shape
+        scores = rows.view(examples, choices, -1).gather(2, self._places) * self._choice_mask
+        return ChoiceScores(scores, torch.zeros_like(scores))

@@ -1,0 +1,1 @@
+"""A user's own rows: read from a table, made a task, trained on, predicted."""
