@@ -46,6 +46,12 @@ STAGES: dict[str, tuple[Round, ...]] = {
     ),
     "t0": (
         Round({"skill": 0.4, "p3": 0.5, "span": 0.1}, 960_000, Schedule(steps=5000, batch=192, rate=8e-4, final=0.02)),
+        Round({"skill": 0.4, "p3": 0.5, "span": 0.1}, 1_024_000, Schedule(steps=4000, batch=256, rate=8e-4, final=0.02)),
+        Round(
+            {"skill": 0.25, "alike": 0.25, "p3": 0.4, "span": 0.1},
+            768_000,
+            Schedule(steps=3000, batch=256, rate=8e-4, final=0.02),
+        ),
     ),
 }
 """In order; each starts from the one before. "lm" gives pocket-lm, "t0" gives pocket-t0."""
