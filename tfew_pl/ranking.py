@@ -2,7 +2,7 @@
 
 The encoder runs once an input. The choices of an example share its cross-attention keys and values: for the
 cross-attention alone, the decoder's states go from (batch x choices, tokens) to (batch, choices x tokens).
-The language-model head runs only where a choice has a token.
+The language-model head runs only where a choice has a token; see `fused_head`.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import T5ForConditionalGeneration
+
+from tfew_pl.fused_head import token_scores
 
 DECODER_START = 0
 """T5's decoder starts from the padding token."""
@@ -160,21 +162,40 @@ def _score_tokens(
             encoder_attention_mask=_additive(_widened(batch.input_mask, states.shape[1]), states.dtype),
             use_cache=False,
         ).last_hidden_state  # (batch x choices, tokens, d_model)
-    hidden = decoded.view(examples, choices, tokens, -1)[mask]  # (chosen, d_model)
+    hidden, state = _needed(decoded.view(examples, choices, tokens, -1), mask, backbone.training)
     if backbone.config.scale_decoder_outputs:
         hidden = hidden * backbone.model_dim**-0.5
-    logits = backbone.lm_head(hidden).float()  # (chosen, vocabulary)
-    target = ids[mask]
-    normalizer = logits.logsumexp(-1)
-    chosen = logits.gather(-1, target[:, None])[:, 0] - normalizer
-    zeros = torch.zeros(mask.shape, device=chosen.device)
-    scores = zeros.masked_scatter(mask, chosen)
-    if wrong is None:
+    log_p, log_complement = token_scores(
+        backbone.lm_head, hidden, state, ids[mask], None if wrong is None else wrong[mask]
+    )
+    zeros = torch.zeros(mask.shape, dtype=log_p.dtype, device=log_p.device)
+    scores = zeros.masked_scatter(mask, log_p)
+    if wrong is None or log_complement is None:
         return scores, zeros
-    of_wrong = wrong[mask]
-    # log(1 - p) = logsumexp over the other tokens - logsumexp over all: no cancellation when p is near 1.
-    others = logits[of_wrong].scatter(-1, target[of_wrong][:, None], float("-inf")).logsumexp(-1)
-    return scores, zeros.masked_scatter(wrong, others - normalizer[of_wrong])
+    return scores, zeros.masked_scatter(wrong, log_complement)
+
+
+def _needed(decoded: Tensor, mask: Tensor, dropout: bool) -> tuple[Tensor, Tensor]:
+    """The states under which tokens are scored, and which of them each token is scored under.
+
+    The first token of every choice of an example is scored under one state, as all of them follow the same start.
+
+    Args:
+        decoded: (batch, choices, tokens, d_model).
+        mask: (batch, choices, tokens), True on tokens.
+        dropout: whether equal states may have been made different.
+
+    Returns:
+        (states, d_model) and (chosen,).
+    """
+    if dropout:
+        hidden = decoded[mask]
+        return hidden, torch.arange(len(hidden), device=mask.device)
+    later = mask.clone()
+    later[:, :, 0] = False
+    state = later.flatten().cumsum(0).view(mask.shape) + (len(mask) - 1)
+    state[:, :, 0] = torch.arange(len(mask), device=mask.device)[:, None]
+    return torch.cat([decoded[:, 0, 0], decoded[later]]), state[mask]
 
 
 def _is_gold(batch: ChoiceBatch) -> Tensor:
