@@ -102,9 +102,11 @@ def untied(config: T5Config) -> T5Config:
 
 
 def load(folder: Path) -> T5ForConditionalGeneration:
-    """A saved model in fp32."""
+    """A saved model in fp32, its head a tensor of its own."""
     model = T5ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
     untied(model.config)
+    if model.lm_head.weight is model.shared.weight:  # transformers 5 ties equal ones
+        model.lm_head.weight = nn.Parameter(model.shared.weight.detach().clone())
     return model
 
 

@@ -18,11 +18,10 @@ def _texts(prompt: Prompt) -> Example:
 
 SORTS: dict[str, Callable[[random.Random], Example]] = {
     "skill": lambda rng: skills.compact(skills.draw(rng), rng),
-    "alike": lambda rng: skills.compact(skills.draw(rng, skills.ALIKE), rng, alike=True),
     "context": skills.in_context,
     "p3": lambda rng: _texts(training_sets.prompted(training_sets.draw(rng), rng)),
 }
-"""Sort -> draws an example: compact ("skill", "alike", "context") or through a P3 template."""
+"""Sort -> draws an example: compact ("skill", "context") or through a P3 template."""
 
 
 def examples(seed: int, shares: Mapping[str, float] = SHARES) -> Iterator[Example]:

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import T5ForConditionalGeneration
 
-from tfew_pl.pocket.architecture import one_embedding
 from tfew_pl.pocket.corpus import Corpus
 from tfew_pl.quiet import quiet_lightning
 
@@ -154,7 +153,7 @@ def pretrain(
     compiled: bool | None = None,
     callbacks: Sequence[pl.Callback] = (),
 ) -> None:
-    """Trains a model in place, its head tied to its embeddings.
+    """Trains a model in place.
 
     The same seed, machine type, compiler and number of processes give the same weights, bit for bit.
 
@@ -179,7 +178,7 @@ def pretrain(
         )
     if compiled is None:
         compiled = shutil.which("g++") is not None
-    with quiet_lightning(), one_embedding(model):
+    with quiet_lightning():
         trainer = pl.Trainer(
             accelerator="cpu",
             devices=processes,

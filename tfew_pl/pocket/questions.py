@@ -55,30 +55,22 @@ def shuffled(rng: random.Random, answer: str, wrong: Sequence[str]) -> tuple[lis
     return choices, choices.index(answer)
 
 
-def fact_question(rng: random.Random, count: int, *, alike: bool = False) -> Question:
-    """A question whose answer stands in a passage of `count` facts (`alike`: of one kind); no wrong answers are given."""
-    known = facts(COMMON, rng, count, alike=alike)
+def fact_question(rng: random.Random, count: int) -> Question:
+    """A question whose answer stands in a passage of `count` facts; the wrong answers are left open."""
+    known = facts(COMMON, rng, count)
     question, answer = rng.choice(known).wh(rng)
     return Question(passage(rng, known), question, answer, [])
 
 
-def polar_question(
-    rng: random.Random, count: int, unknown: float = 0.0, *, alike: bool = False
-) -> tuple[str, str, str]:
-    """(passage, yes-no question, "yes" / "no" / "unknown").
-
-    With `alike`, the passage's facts are of one kind, and the question takes its words from them: they tell nothing by
-    themselves, only which value goes with which subject does.
-    """
-    known = facts(COMMON, rng, count, alike=alike)
-    fact, near = rng.choice(known), known if alike or rng.random() < 0.15 else []
+def polar_question(rng: random.Random, count: int, unknown: float = 0.0) -> tuple[str, str, str]:
+    """(passage, yes-no question, "yes" / "no" / "unknown")."""
+    known = facts(COMMON, rng, count)
+    fact, near = rng.choice(known), known if rng.random() < 0.15 else []
     if rng.random() < unknown:
-        asked = unmentioned(COMMON, rng, known, kind=fact.kind if alike else None)
-        asked = Fact(asked.kind, asked.subject, fact.value) if alike and rng.random() < 0.5 else asked
-        return passage(rng, known), asked.polar(rng), "unknown"
+        return passage(rng, known), unmentioned(COMMON, rng, known).polar(rng), "unknown"
     if rng.random() < 0.5:
         return passage(rng, known), fact.polar(rng), "yes"
-    if not unknown and not alike and rng.random() < 0.4:
+    if not unknown and rng.random() < 0.4:
         return passage(rng, known), unmentioned(COMMON, rng, known).polar(rng), "no"
     return passage(rng, known), fact.contradiction(COMMON, rng, near).polar(rng), "no"
 

@@ -1,7 +1,6 @@
 """The skills in compact, template-free formats: the primer, and part of the multitask mixture."""
 
 import random
-from collections.abc import Mapping
 
 from tfew_pl.pocket.questions import (
     context_question,
@@ -34,8 +33,6 @@ SKILLS = {
 """Skill -> weight."""
 THREE_WAY = (("yes", "no", "unknown"), ("right", "wrong", "not stated"), ("valid", "invalid", "open"))
 """Answers to (yes, no, unknown); none of these triples labels a held-out task."""
-ALIKE = {"extractive": 3, "polar": 2, "three_way": 3, "cloze": 2}
-"""Skill -> weight, of questions about facts of one kind."""
 _SEPARATOR = " - "
 
 
@@ -61,34 +58,30 @@ def _modality(rng: random.Random) -> tuple[str, str]:
     return f"{name} said {word}. what did {name} say?", word
 
 
-def _cloze(rng: random.Random, count: int, alike: bool) -> tuple[str, str]:
-    known = facts(COMMON, rng, count, alike=alike)
+def _cloze(rng: random.Random) -> tuple[str, str]:
+    known = facts(COMMON, rng, rng.choice([1, 2, 2]))
     fact = rng.choice(known)
     blank = rng.choice([fact.subject, fact.value]) if isinstance(fact.value, str) else fact.subject
     return f"{passage(rng, known)} {fact.say(rng).replace(blank, '_', 1)} what is _?", blank
 
 
-def compact(skill: str, rng: random.Random, *, alike: bool = False) -> tuple[str, str]:
-    """An input and its answer in a compact format; `alike` makes those of `ALIKE` about two or three facts of one kind.
+def compact(skill: str, rng: random.Random) -> tuple[str, str]:
+    """An input and its answer in a compact format.
 
     Raises:
         KeyError: `skill` is not in `SKILLS`.
     """
     if skill == "extractive":
-        found = fact_question(rng, rng.choice([2, 2, 3] if alike else [1, 2, 2, 3]), alike=alike)
+        found = fact_question(rng, rng.choice([1, 2, 2, 3]))
         return _layout(rng, found.context, found.question), found.answer
     if skill == "choice":
         found = context_question(rng, rng.choice([1, 2, 3]))
         return _layout(rng, found.context, found.question) + _listed(rng, found.answer, found.wrong), found.answer
     if skill == "polar":
-        if alike:
-            drawn = polar_question(rng, rng.choice([2, 2, 3]), alike=True)
-        else:
-            drawn = polar_pronoun(rng) if rng.random() < 0.25 else polar_question(rng, rng.choice([1, 1, 2, 3]))
+        drawn = polar_pronoun(rng) if rng.random() < 0.25 else polar_question(rng, rng.choice([1, 1, 2, 3]))
         return _layout(rng, drawn[0], drawn[1]), drawn[2]
     if skill == "three_way":
-        count = rng.choice([2, 2, 3] if alike else [1, 2, 2, 3])
-        context, question, answer = polar_question(rng, count, unknown=0.33, alike=alike)
+        context, question, answer = polar_question(rng, rng.choice([1, 2, 2, 3]), unknown=0.33)
         labels = rng.choice(THREE_WAY)
         label = labels[("yes", "no", "unknown").index(answer)]
         return f"{_layout(rng, context, question)} {labels[0]}, {labels[1]} or {labels[2]}?", label
@@ -112,14 +105,13 @@ def compact(skill: str, rng: random.Random, *, alike: bool = False) -> tuple[str
     if skill == "modality":
         return _modality(rng)
     if skill == "cloze":
-        return _cloze(rng, rng.choice([2, 2, 3] if alike else [1, 2, 2]), alike)
+        return _cloze(rng)
     raise KeyError(skill)
 
 
-def draw(rng: random.Random, weights: Mapping[str, int] | None = None) -> str:
-    """A skill by weight, of `SKILLS` by default."""
-    weights = SKILLS if weights is None else weights
-    return rng.choices(list(weights), list(weights.values()))[0]
+def draw(rng: random.Random) -> str:
+    """A skill by weight."""
+    return rng.choices(list(SKILLS), list(SKILLS.values()))[0]
 
 
 def in_context(rng: random.Random) -> tuple[str, str]:

@@ -114,15 +114,10 @@ class Fact:
         return Fact(self.kind, self.subject, rng.choice([value for value in pool if value != self.value]))
 
 
-def facts(
-    world: World, rng: random.Random, count: int, *, withheld: bool = False, alike: bool = False
-) -> list[Fact]:
-    """Facts with different subjects and values.
-
-    With `withheld`, one names a person of the withheld part; with `alike`, all are of one kind.
-    """
-    kinds = [rng.choice(_KINDS)] * count if alike else [rng.choice(_KINDS) for _ in range(count)]
-    if not alike and all(kind == "color" for kind in kinds):
+def facts(world: World, rng: random.Random, count: int, *, withheld: bool = False) -> list[Fact]:
+    """Facts with different subjects and values; with `withheld`, one names a person of the withheld part."""
+    kinds = [rng.choice(_KINDS) for _ in range(count)]
+    if all(kind == "color" for kind in kinds):
         kinds[rng.randrange(count)] = rng.choice(["place", "mood", "owner"])
     people = iter(world.sample(NAMES, rng, count, force=withheld))
     if withheld and "color" in kinds:  # the forced person must be among those that are used
