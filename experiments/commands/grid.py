@@ -103,7 +103,7 @@ def command(
         ),
     ] = False,
     gpu: Annotated[
-        str, typer.Option(help="For which costs are estimated: a100, h100, l4 or a10g.", rich_help_panel=_PLAN)
+        str, typer.Option(help="For which costs are estimated: a100, h100 or l4.", rich_help_panel=_PLAN)
     ] = "a100",
     utilization: Annotated[
         float,
