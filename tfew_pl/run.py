@@ -109,6 +109,7 @@ def _run_together(
     """What `run_group` says, of resolved specs of one `group_key`."""
     spec = specs[0]
     backbone = load_backbone(spec.backbone, spec.precision)
+    digest = backbone_digest(backbone.model)
     runs = prepare(specs, backbone)
     with quiet_lightning(), torch.random.fork_rng():
         lightning = make_trainer(spec.recipe, spec.precision, progress, trainer)
@@ -132,7 +133,7 @@ def _run_together(
             lightning.test(module, datamodule=data, verbose=False)
             seconds = (trained_at - start, time.perf_counter() - trained_at)
             return [
-                _record(run, slot, len(runs), module, backbone, flops[slot], seconds, device)
+                _record(run, slot, len(runs), module, backbone, digest, flops[slot], seconds, device)
                 for slot, run in enumerate(runs)
             ]
 
@@ -197,6 +198,7 @@ def _record(
     slots: int,
     module: TFewModule,
     backbone: Backbone,
+    digest: str,
     flops: tuple[float, float],
     seconds: tuple[float, float],
     device: torch.device,
@@ -206,10 +208,10 @@ def _record(
     if not module.losses_are_finite(slot):
         raise RuntimeError(f"{spec.label()}: a loss is not a number")
     table = module.predictions.table(slot)
-    content = None
-    if adaptation is not None:
-        content = to_bytes(adaptation, spec.method, backbone_digest(backbone.model), slot)
+    content = None if adaptation is None else to_bytes(adaptation, spec.method, digest, slot)
     described = environment.describe(device)
+    described["precision"] = module.trainer.precision
+    described["backbone"] = {"digest": digest, "dtype": str(backbone.model.dtype).removeprefix("torch.")}
     if slots > 1:
         described["group"] = {"runs": slots, "seconds": "those of all runs, divided by their number"}
     return RunRecord(
