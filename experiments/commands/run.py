@@ -202,13 +202,14 @@ def _run(
     from experiments.devices import thread_environment, visible_gpus
     from experiments.display import show_progress
     from experiments.job import RunAndSave
+    from experiments.signals import interrupted_by_termination
 
     if threads is None:
         on_cpu = flags.get("accelerator") == "cpu" or not visible_gpus()
         threads = 1 if on_cpu else (os.cpu_count() or 1)
     os.environ.update(thread_environment(threads))
     try:
-        with show_progress(spec.label()) as progress:
+        with interrupted_by_termination(), show_progress(spec.label()) as progress:
             RunAndSave(store, threads, flags, loggers=loggers)((spec,), progress)
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the former into the latter
         typer.echo("interrupted: there is no record yet; the same command goes on", err=True)

@@ -1,4 +1,7 @@
 import json
+import os
+import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -139,6 +142,27 @@ def test_loggers_go_to_the_job_each_once(
         main(["run", "--task", "wic", "--logger", "tensorbord"])
     assert (end.value.code, len(given)) == (2, 2)
     assert capsys.readouterr().err == "tfew: unknown logger 'tensorbord': did you mean tensorboard?\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_is_one_line(
+    done: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, number: int
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> Any:
+        def run(specs: Any, progress: Any) -> None:
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+
+        return run
+
+    monkeypatch.setattr(job, "RunAndSave", interrupted)
+    with pytest.raises(SystemExit) as end:
+        main(["run", "--task", "rte", "--store", str(tmp_path)])
+    said = capsys.readouterr()
+    assert (end.value.code, said.out) == (130, "")
+    assert said.err == "interrupted: there is no record yet; the same command goes on\n"
+    assert done == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_record_is_shown_with_its_median_losses_and_costs(done: Any, tfew: Tfew, tmp_path: Path) -> None:
