@@ -1,4 +1,4 @@
-"""The finished runs of a shipped grid, for tables and figures."""
+"""The finished runs of a grid, for tables, figures and comparisons."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from tfew_pl.errors import UserError
+
 if TYPE_CHECKING:
     from experiments.grid import Grid
     from experiments.tables.variants import Variant
+    from tfew_pl.record import RunRecord
     from tfew_pl.store import RunStore
+
+Records = dict[str, list["RunRecord"]]
+"""By variant, without the variants that have none."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,10 @@ class Finished:
     def asked(self) -> int:
         """Number of runs."""
         return sum(len(variant.specs) for variant in self.variants)
+
+    def records(self) -> Records:
+        """The records by variant."""
+        return {variant.name: list(variant.records) for variant in self.variants if variant.records}
 
     def warn(self) -> None:
         """Says on standard error which runs are missing, if any are."""
@@ -94,3 +104,22 @@ def find_finished(name: str, selection: Selection) -> Finished:
 
     grid, records = selection.open(name)
     return Finished(tuple(find_variants(grid, records)), records.folder, f"tfew grid {name}{selection.flags}")
+
+
+def finished_runs(name: str, store: Path | None) -> Records:
+    """The records of a grid that has at least one.
+
+    Args:
+        name: of the grid file, or of a grid that ships with the package.
+        store: folder of the records; None for the grid's own.
+
+    Raises:
+        UserError: there is no such grid, a record cannot be read, or there is none; the message names the command that
+            makes them.
+    """
+    finished = find_finished(name, Selection(store=store))
+    found = finished.records()
+    if not found:
+        where = f" in {store}" if store is not None else ""
+        raise UserError(f"no run of {name} is finished{where}; make them with: tfew grid {name}")
+    return found

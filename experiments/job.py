@@ -40,11 +40,14 @@ class RunAndSave:
     """Whether records keep what was trained."""
     checkpoint_every: int = 100
     """Steps after which a training's state is kept, to be taken up again by who does a killed run anew; 0 for never."""
+    loggers: tuple[str, ...] = ()
+    """Names of `tfew_pl.loggers`; they write into the store's folder."""
 
     def __call__(self, specs: Sequence[RunSpec], progress: Progress) -> tuple[float, ...]:
         """Does them and returns the medians of their accuracies over templates."""
         import torch
 
+        from tfew_pl.loggers import LogTo
         from tfew_pl.record import median_accuracy
         from tfew_pl.resume import CHECKPOINTS, Checkpoint
         from tfew_pl.run import run_group
@@ -55,7 +58,8 @@ class RunAndSave:
         checkpoint = None
         if self.checkpoint_every and specs[0].trains:
             checkpoint = Checkpoint(self.store / CHECKPOINTS, specs, self.checkpoint_every)
-        records = run_group(specs, progress=progress, trainer=self.trainer, checkpoint=checkpoint)
+        log = LogTo(self.loggers, self.store)
+        records = run_group(specs, progress=progress, trainer=self.trainer, checkpoint=checkpoint, log=log)
         for record in records:
             store.save(record if self.keep_adaptations else replace(record, adaptation=None))
         if checkpoint is not None:

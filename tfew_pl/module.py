@@ -104,16 +104,24 @@ class TFewModule(pl.LightningModule):
         self._batches += 1
 
     def on_train_batch_end(self, outputs: Any, batch: ChoiceBatch, batch_index: int) -> None:
-        """Notes the mean losses fifty times a training."""
+        """Notes the mean losses."""
         step = self.global_step
-        every = max(1, self.recipe.steps // 50)
         noted = self._history[-1][0] if self._history else 0
-        if step == noted or (step % every and step != self.recipe.steps):  # the same step: still accumulating
+        if step == noted or not self.notes_at(step):  # the same step: still accumulating
             return
         reduce = self.trainer.strategy.reduce  # over devices
         means = {name: reduce(total / self._batches).tolist() for name, total in self._sums.items()}
         self._history.append((step, means))
         self._sums, self._batches = {}, 0
+
+    def notes_at(self, step: int) -> bool:
+        """Whether losses are noted at the end of a step: fifty times a training."""
+        return step % max(1, self.recipe.steps // 50) == 0 or step == self.recipe.steps
+
+    def noted(self, slot: int = 0) -> dict[str, float]:
+        """The last noted losses of a slot, and `total`, their weighted sum."""
+        means = {name: of[slot] for name, of in self._history[-1][1].items()}
+        return {**means, "total": sum(getattr(self.recipe, f"{name}_weight") * mean for name, mean in means.items())}
 
     def loss_table(self, slot: int = 0) -> pd.DataFrame:
         """The noted losses of a slot: `step` and the mean of each loss since the row before."""

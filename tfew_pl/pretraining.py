@@ -1,6 +1,7 @@
 """Pre-training a method's parameters on a multitask mixture of prompted examples (Section 3.4)."""
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -17,6 +18,7 @@ from tfew_pl.adaptation_file import backbone_digest, to_bytes
 from tfew_pl.backbones import load_backbone
 from tfew_pl.encoding import Encoded, collate, tokenize
 from tfew_pl.errors import UserError
+from tfew_pl.loggers import NOWHERE, LogTo
 from tfew_pl.module import TFewModule, loss_function
 from tfew_pl.progress import Progress
 from tfew_pl.quiet import quiet_lightning
@@ -139,6 +141,7 @@ def pretrain(
     every: int = 1000,
     progress: Progress | None = None,
     trainer: Mapping[str, Any] | None = None,
+    log: LogTo = NOWHERE,
 ) -> bytes:
     """Pre-trains a method on a backbone.
 
@@ -154,6 +157,7 @@ def pretrain(
         every: steps between checkpoints.
         progress: told how far it has come.
         trainer: flags of Lightning's Trainer.
+        log: loggers of the training, as a run that is called by the digest of all that it depends on.
 
     Returns:
         The content of the adaptation's file.
@@ -171,21 +175,31 @@ def pretrain(
     generator = torch.Generator().manual_seed(seed)
     adaptation = get_method(method).attach(loaded.model, generator=generator, setting=setting)
     digest = backbone_digest(loaded.model)
-    options = dict(trainer or {})
-    if checkpoint is not None:
-        identity = {"method": method, "backbone": digest, "seed": seed, "mixture": mixture, "precision": precision}
-        identity |= dataclasses.asdict(recipe)
-        keep = KeepCheckpoint(checkpoint, every, json.dumps(identity, sort_keys=True))
-        options["callbacks"] = [*options.get("callbacks", ()), keep]
+    settings = {"method": method, "backbone": digest, "seed": seed, "mixture": mixture, "precision": precision}
+    settings |= dataclasses.asdict(recipe)
+    identity = json.dumps(settings, sort_keys=True)
+    name = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    kept = checkpoint if checkpoint is not None and checkpoint.is_file() else None
     try:
         module = TFewModule(loaded.model, adaptation, recipe, choices=1)
-        with quiet_lightning():
-            make_trainer(recipe, precision, progress, options).fit(
+        with log.open({name: settings}, _step(kept)) as training_log, quiet_lightning():
+            options = dict(trainer or {})
+            callbacks = [*options.pop("callbacks", ()), training_log]
+            if checkpoint is not None:
+                callbacks.append(KeepCheckpoint(checkpoint, every, identity))
+            make_trainer(recipe, precision, progress, {**options, "callbacks": callbacks}).fit(
                 module,
                 datamodule=PretrainingData(texts, loaded.tokenizer, recipe),
-                ckpt_path=checkpoint if checkpoint is not None and checkpoint.is_file() else None,
+                ckpt_path=kept,
                 weights_only=True,
             )
         return to_bytes(adaptation, method, digest)
     finally:
         adaptation.detach()
+
+
+def _step(checkpoint: Path | None) -> int:
+    """Of the optimizer, in Lightning's checkpoint; 0 without one."""
+    if checkpoint is None:
+        return 0
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])

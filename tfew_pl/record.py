@@ -62,7 +62,8 @@ class RunRecord:
     """A row a stretch of training: `step`, and the means of `lm`, `unlikelihood`, `length_norm` up to it."""
     costs: Costs
     environment: Mapping[str, Any]
-    """Versions, device, threads, commit."""
+    """Versions, device, threads, commit, Lightning's precision, digest and dtype of the backbone's weights. What
+    determines the run is in its spec: seed, precision, revisions of the backbone and of the data."""
     adaptation: bytes | None = None
     """The trained parameters as a safetensors file; None where nothing was trained."""
     version: int = SCHEMA_VERSION

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from pytorch_lightning import Callback
 from torch import Tensor
 
 from tfew_pl import environment, metrics
@@ -16,6 +17,7 @@ from tfew_pl.datamodule import TFewDataModule
 from tfew_pl.encoding import Encoded, collate, in_slot
 from tfew_pl.grouping import group_key
 from tfew_pl.icl import ContextEncoder, calibrate
+from tfew_pl.loggers import NOWHERE, LogTo, accuracies
 from tfew_pl.method import Adaptation
 from tfew_pl.module import TFewModule, loss_function
 from tfew_pl.preparation import PreparedRun, prepare
@@ -36,6 +38,7 @@ def run(
     progress: Progress | None = None,
     trainer: Mapping[str, Any] | None = None,
     checkpoint: Checkpoint | None = None,
+    log: LogTo = NOWHERE,
 ) -> RunRecord:
     """Runs what a spec describes.
 
@@ -45,12 +48,13 @@ def run(
         trainer: flags of Lightning's Trainer, such as `accelerator`, `devices`, `strategy`,
             `accumulate_grad_batches`.
         checkpoint: where the training is kept, and taken up again if it is there.
+        log: loggers of the training and its accuracies.
 
     Raises:
         UserError: the spec cannot be run.
         RuntimeError: a loss is not a number.
     """
-    return run_group([spec], progress=progress, trainer=trainer, checkpoint=checkpoint)[0]
+    return run_group([spec], progress=progress, trainer=trainer, checkpoint=checkpoint, log=log)[0]
 
 
 def run_group(
@@ -59,6 +63,7 @@ def run_group(
     progress: Progress | None = None,
     trainer: Mapping[str, Any] | None = None,
     checkpoint: Checkpoint | None = None,
+    log: LogTo = NOWHERE,
 ) -> list[RunRecord]:
     """Runs several specs as slots of one model, each with the updates that it would get alone.
 
@@ -70,6 +75,7 @@ def run_group(
         progress: told how far all of them have come.
         trainer: flags of Lightning's Trainer, as for `run`.
         checkpoint: as for `run`, of all of them.
+        log: as for `run`; each run logs as its own.
 
     Returns:
         A record for each spec, in their order.
@@ -84,8 +90,26 @@ def run_group(
     if len(keys) > 1 or None in keys:
         labels = "; ".join(spec.label() for spec in specs)
         raise ValueError(f"runs that are trained together must have one group_key: {labels}")
+    step = checkpoint.step if checkpoint else 0
+    with log.open({spec.digest: spec.identity() for spec in specs}, step) as training_log:
+        callbacks = [*([checkpoint] if checkpoint else []), training_log]
+        records = _run_together(specs, progress, trainer, checkpoint, callbacks)
+        for slot, record in enumerate(records):
+            training_log.write(slot, accuracies(record), record.spec.recipe.steps if record.spec.trains else 0)
+    return records
+
+
+def _run_together(
+    specs: Sequence[RunSpec],
+    progress: Progress | None,
+    trainer: Mapping[str, Any] | None,
+    checkpoint: Checkpoint | None,
+    callbacks: Sequence[Callback],
+) -> list[RunRecord]:
+    """What `run_group` says, of resolved specs of one `group_key`."""
     spec = specs[0]
     backbone = load_backbone(spec.backbone, spec.precision)
+    digest = backbone_digest(backbone.model)
     runs = prepare(specs, backbone)
     with quiet_lightning(), torch.random.fork_rng():
         lightning = make_trainer(spec.recipe, spec.precision, progress, trainer)
@@ -102,15 +126,14 @@ def run_group(
             data = TFewDataModule(draws, examples, spec.recipe.batch_size, checkpoint.step if checkpoint else 0)
             torch.manual_seed(spec.seed)
             start = time.perf_counter() - (checkpoint.seconds if checkpoint else 0.0)
-            if checkpoint is not None:
-                lightning.callbacks.append(checkpoint)  # type: ignore[attr-defined]  # set where mypy does not look
+            lightning.callbacks.extend(callbacks)  # type: ignore[attr-defined]  # set where mypy does not look
             if adaptation is not None:
                 lightning.fit(module, datamodule=data)
             trained_at = time.perf_counter()
             lightning.test(module, datamodule=data, verbose=False)
             seconds = (trained_at - start, time.perf_counter() - trained_at)
             return [
-                _record(run, slot, len(runs), module, backbone, flops[slot], seconds, device)
+                _record(run, slot, len(runs), module, backbone, digest, flops[slot], seconds, device)
                 for slot, run in enumerate(runs)
             ]
 
@@ -175,6 +198,7 @@ def _record(
     slots: int,
     module: TFewModule,
     backbone: Backbone,
+    digest: str,
     flops: tuple[float, float],
     seconds: tuple[float, float],
     device: torch.device,
@@ -184,10 +208,10 @@ def _record(
     if not module.losses_are_finite(slot):
         raise RuntimeError(f"{spec.label()}: a loss is not a number")
     table = module.predictions.table(slot)
-    content = None
-    if adaptation is not None:
-        content = to_bytes(adaptation, spec.method, backbone_digest(backbone.model), slot)
+    content = None if adaptation is None else to_bytes(adaptation, spec.method, digest, slot)
     described = environment.describe(device)
+    described["precision"] = module.trainer.precision
+    described["backbone"] = {"digest": digest, "dtype": str(backbone.model.dtype).removeprefix("torch.")}
     if slots > 1:
         described["group"] = {"runs": slots, "seconds": "those of all runs, divided by their number"}
     return RunRecord(

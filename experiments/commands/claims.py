@@ -30,9 +30,10 @@ def command(
         tfew claims --json
     """
     from experiments.claims import GRIDS, verdicts
-    from experiments.records import runs_of
+    from experiments.finished import Selection, find_finished
 
-    found = [dataclasses.asdict(verdict) for verdict in verdicts({grid: runs_of(grid, store) for grid in GRIDS})]
+    records = {grid: find_finished(grid, Selection(store=store)).records() for grid in GRIDS}
+    found = [dataclasses.asdict(verdict) for verdict in verdicts(records)]
     if json:
         show_json(found)
     else:

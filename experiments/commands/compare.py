@@ -65,7 +65,7 @@ def command(
         tfew compare table1 --reference Zero-shot --json
     """
     from experiments.contrasts import contrasts
-    from experiments.records import finished_runs
+    from experiments.finished import finished_runs
     from tfew_pl.naming import look_up
 
     variants = finished_runs(grid, store)

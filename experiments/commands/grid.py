@@ -88,6 +88,14 @@ def command(
             rich_help_panel=_HOW,
         ),
     ] = 100,
+    logger: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Log every run with tensorboard, wandb or mlflow, under the store's folder; may be repeated.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -95,7 +103,7 @@ def command(
         ),
     ] = False,
     gpu: Annotated[
-        str, typer.Option(help="For which costs are estimated: a100, h100, l4 or a10g.", rich_help_panel=_PLAN)
+        str, typer.Option(help="For which costs are estimated: a100, h100 or l4.", rich_help_panel=_PLAN)
     ] = "a100",
     utilization: Annotated[
         float,
@@ -116,6 +124,7 @@ def command(
         tfew grid control --workers 2
         tfew grid my-grid.yaml --store /shared/results
         tfew grid my-grid.yaml --launcher slurm --workers 16 --launcher-option slurm_partition=gpu
+        tfew grid my-grid.yaml --logger tensorboard
         tfew grid table1 --dry-run
         tfew grid table1 --backbone t0-3b --dry-run --gpu h100 --json
     """
@@ -141,6 +150,7 @@ def command(
         slots=slots,
         retries=retries,
         checkpoint_every=checkpoint_every,
+        loggers=tuple(dict.fromkeys(logger or ())),
     )
     run_grid(grid, records, how)
 

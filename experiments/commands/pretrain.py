@@ -48,6 +48,14 @@ def command(
     threads: Annotated[
         int, typer.Option(help="Threads of PyTorch; other roundings if changed.", min=1, rich_help_panel=_HOW)
     ] = 1,
+    logger: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Log the training with tensorboard, wandb or mlflow, beside the file; may be repeated.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
 ) -> None:
     """Pre-train (IA)3 on a multitask mixture: where T-Few starts.
 
@@ -63,12 +71,15 @@ def command(
 
     from experiments.output import console
     from tfew_pl import backbones
+    from tfew_pl.loggers import LogTo
     from tfew_pl.pretraining import PAPER_STEPS, pretrain, pretraining_recipe
     from tfew_pl.spec import RunSpec
 
     checked = RunSpec("", backbone=backbone, precision=precision)  # type: ignore[arg-type]
     pocket = mixture == "pocket" or (mixture is None and backbone in ("pocket-t0", "pocket-lm", "pocket-random"))
     backbones.revision(backbone)
+    log = LogTo(tuple(dict.fromkeys(logger or ())), out.parent)
+    log.check()
     texts = _texts("pocket" if pocket else "p3", seed, data)
     import torch
 
@@ -91,6 +102,7 @@ def command(
                 every=every,
                 progress=lambda _stage, share: bar.update(task, completed=share),
                 trainer={name: value for name, value in flags.items() if value is not None},
+                log=log,
             )
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the former into the latter
         there = "goes on from its last checkpoint" if checkpoint.is_file() else "starts anew: no checkpoint was due yet"

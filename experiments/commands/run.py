@@ -104,6 +104,14 @@ def command(
         Path | None,
         typer.Option(help="Folder of the records; results/runs if left out.", rich_help_panel=_HOW),
     ] = None,
+    logger: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Log the run with tensorboard, wandb or mlflow, under the store's folder; may be repeated.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
     json: JSON = False,
 ) -> None:
     """Train and evaluate one run, save its record, and show what it found.
@@ -114,10 +122,12 @@ def command(
         tfew run --task rte
         tfew run --task rte --without unlikelihood --without length-norm
         tfew run --task copa --method zero-shot --json
+        tfew run --task rte --logger tensorboard
         tfew run --task wic --recipe release --steps 100 --set recipe.learning_rate=1e-3
     """
     from experiments.grid import DEFAULT_STORE
     from experiments.run_report import show_record
+    from tfew_pl.loggers import LogTo
     from tfew_pl.resolve import resolve
     from tfew_pl.store import RunStore
 
@@ -144,9 +154,11 @@ def command(
     }
     spec = resolve(_spec({k: v for k, v in fields.items() if v is not None}, assignments or []))
     records = RunStore(store or DEFAULT_STORE)
+    loggers = tuple(dict.fromkeys(logger or ()))
+    LogTo(loggers, records.folder).check()
     known = spec in records
     if not known:
-        _run(spec, records.folder, {k: v for k, v in flags.items() if v is not None}, threads)
+        _run(spec, records.folder, {k: v for k, v in flags.items() if v is not None}, threads, loggers)
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:  # Lightning starts this command again for every device
         show_record(records.load(spec), records.path(spec), known=known, json=json)
 
@@ -184,18 +196,21 @@ def _spec(fields: dict[str, Any], assignments: list[str]) -> "RunSpec":
     return spec
 
 
-def _run(spec: "RunSpec", store: Path, flags: dict[str, Any], threads: int | None) -> None:
+def _run(
+    spec: "RunSpec", store: Path, flags: dict[str, Any], threads: int | None, loggers: tuple[str, ...] = ()
+) -> None:
     from experiments.devices import thread_environment, visible_gpus
     from experiments.display import show_progress
     from experiments.job import RunAndSave
+    from experiments.signals import interrupted_by_termination
 
     if threads is None:
         on_cpu = flags.get("accelerator") == "cpu" or not visible_gpus()
         threads = 1 if on_cpu else (os.cpu_count() or 1)
     os.environ.update(thread_environment(threads))
     try:
-        with show_progress(spec.label()) as progress:
-            RunAndSave(store, threads, flags)((spec,), progress)
+        with interrupted_by_termination(), show_progress(spec.label()) as progress:
+            RunAndSave(store, threads, flags, loggers=loggers)((spec,), progress)
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the former into the latter
         typer.echo("interrupted: there is no record yet; the same command goes on", err=True)
         raise typer.Exit(130) from None

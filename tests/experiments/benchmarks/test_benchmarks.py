@@ -11,6 +11,7 @@ from experiments.benchmarks import timing, workloads
 from experiments.benchmarks.contenders import Ours, Peft, contenders
 from tfew_pl.errors import UserError
 from tfew_pl.ranking import ChoiceBatch
+from tfew_pl.store import RunStore
 
 ON_A_CPU = ("training_step", "rank_classification", "slots", "matrix_products")
 
@@ -77,6 +78,31 @@ def test_variants_take_turns() -> None:
     seconds = timing.interleaved(variants, 2, warm_up=1)
     assert calls == [(name, number) for number in (0, 0, 1) for name in "ab"]
     assert all(len(values) == 2 and math.isfinite(sum(values)) for values in seconds.values())
+
+
+def test_the_runners_overhead_is_measured_by_what_it_really_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("experiments.benchmarks.runner_overhead")
+    seen: list[int] = []
+    plain = module._tfew
+
+    def watched(*arguments: Any) -> None:
+        store = arguments[arguments.index("--store") + 1]
+        seen.append(len(RunStore(store).digests()))
+        plain(*arguments)
+
+    monkeypatch.setattr(module, "_tfew", watched)
+    file = tmp_path / "found.json"
+    module.command(runs=12, workers=2, rounds=1, folder=tmp_path, json=file)
+    assert seen == [0, 12, 12, 12]
+    rows = json.loads(file.read_text())["rows"]
+    assert [row["limit_ms"] for row in rows] == [20, 2000, 2000, 2000, 2000]
+    printed = capsys.readouterr().out
+    for row in rows:
+        assert row["variant"] in printed
+    assert all(row["processor_ms"] > 100 for row in rows[1:]), "processes that were started count"
+    assert list(tmp_path.iterdir()) == [file]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -1,4 +1,7 @@
 import json
+import os
+import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,9 @@ def done(monkeypatch: pytest.MonkeyPatch, record: Callable[..., RunRecord]) -> l
     ran: list[tuple[RunSpec, int, Any]] = []
 
     class Fake:
-        def __init__(self, store: Path, threads: int, trainer: Mapping[str, Any]) -> None:
+        def __init__(
+            self, store: Path, threads: int, trainer: Mapping[str, Any], loggers: tuple[str, ...] = ()
+        ) -> None:
             self.store, self.threads, self.trainer = store, threads, trainer
 
         def __call__(self, specs: Sequence[RunSpec], progress: Callable[[str, float], None]) -> tuple[float, ...]:
@@ -117,6 +122,47 @@ def test_flags_go_to_the_trainer_and_are_no_part_of_the_run(done: Any, tfew: Tfe
     assert threads == 3
     assert flags == {"accelerator": "cpu", "devices": 2, "strategy": "ddp", "accumulate_grad_batches": 4}
     assert (one, none) == (1, {})
+
+
+def test_loggers_go_to_the_job_each_once(
+    done: Any, tfew: Tfew, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given: list[tuple[str, ...]] = []
+    plain = job.RunAndSave
+
+    def watched(*arguments: Any, loggers: tuple[str, ...]) -> Any:
+        given.append(loggers)
+        return plain(*arguments)
+
+    monkeypatch.setattr(job, "RunAndSave", watched)
+    tfew("--task", "rte")
+    tfew("--task", "cb", *["--logger", "tensorboard"] * 2)
+    assert given == [(), ("tensorboard",)]
+    with pytest.raises(SystemExit) as end:
+        main(["run", "--task", "wic", "--logger", "tensorbord"])
+    assert (end.value.code, len(given)) == (2, 2)
+    assert capsys.readouterr().err == "tfew: unknown logger 'tensorbord': did you mean tensorboard?\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_is_one_line(
+    done: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, number: int
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> Any:
+        def run(specs: Any, progress: Any) -> None:
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+
+        return run
+
+    monkeypatch.setattr(job, "RunAndSave", interrupted)
+    with pytest.raises(SystemExit) as end:
+        main(["run", "--task", "rte", "--store", str(tmp_path)])
+    said = capsys.readouterr()
+    assert (end.value.code, said.out) == (130, "")
+    assert said.err == "interrupted: there is no record yet; the same command goes on\n"
+    assert done == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_record_is_shown_with_its_median_losses_and_costs(done: Any, tfew: Tfew, tmp_path: Path) -> None:
