@@ -60,13 +60,13 @@ class SaveOnly:
 def _record(spec: RunSpec) -> RunRecord:
     count = TEMPLATES * EXAMPLES
     right = np.arange(count) % 2
-    predictions = {"template": np.arange(count) // EXAMPLES, "example": np.arange(count) % EXAMPLES}
-    losses = {"step": np.arange(1, NOTES + 1), **dict.fromkeys(("lm", "unlikelihood", "length_norm"), 0.5)}
+    places = {"template": np.arange(count) // EXAMPLES, "example": np.arange(count) % EXAMPLES}
+    losses = {"step": np.arange(1, NOTES + 1), "lm": 0.5, "unlikelihood": 0.5, "length_norm": 0.5}
     numbers: dict[str, Any] = dict.fromkeys(Costs.__dataclass_fields__, 1)
     return RunRecord(
         spec,
         {f"template {number}": 0.5 for number in range(TEMPLATES)},
-        pd.DataFrame(predictions | {"gold": 0, "predicted": right}),
+        pd.DataFrame({**places, "gold": np.zeros_like(right), "predicted": right}),
         pd.DataFrame(losses),
         Costs(**numbers),
         {"device": "none"},
@@ -92,7 +92,7 @@ class _Times:
     def row(self, variant: str, limit: str, less: "_Times | None" = None, runs: int = 1) -> dict[str, Any]:
         """Medians in milliseconds, a run, without what other rounds took."""
         start = less or _Times([0.0], [0.0])
-        found = {"variant": variant}
+        found: dict[str, Any] = {"variant": variant}
         for name in ("wall", "processor"):
             seconds = statistics.median(getattr(self, name)) - statistics.median(getattr(start, name))
             found[f"{name}_ms"] = 1e3 * seconds / runs

@@ -157,6 +157,8 @@ def command(
     loggers = tuple(dict.fromkeys(logger or ()))
     LogTo(loggers, records.folder).check()
     known = spec in records
+    if known and loggers:
+        typer.echo("the run is finished: nothing is logged", err=True)
     if not known:
         _run(spec, records.folder, {k: v for k, v in flags.items() if v is not None}, threads, loggers)
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:  # Lightning starts this command again for every device

@@ -94,7 +94,7 @@ def test_the_runners_overhead_is_measured_by_what_it_really_does(
 
     monkeypatch.setattr(module, "_tfew", watched)
     file = tmp_path / "found.json"
-    module.command(runs=12, workers=2, rounds=1, folder=tmp_path, json=file)
+    module.command(runs=12, workers=1, rounds=1, folder=tmp_path, json=file)
     assert seen == [0, 12, 12, 12]
     rows = json.loads(file.read_text())["rows"]
     assert [row["limit_ms"] for row in rows] == [20, 2000, 2000, 2000, 2000]

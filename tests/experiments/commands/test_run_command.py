@@ -144,27 +144,6 @@ def test_loggers_go_to_the_job_each_once(
     assert capsys.readouterr().err == "tfew: unknown logger 'tensorbord': did you mean tensorboard?\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_is_one_line(
-    done: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, number: int
-) -> None:
-    def interrupted(*_: Any, **__: Any) -> Any:
-        def run(specs: Any, progress: Any) -> None:
-            os.kill(os.getpid(), number)
-            time.sleep(10)
-
-        return run
-
-    monkeypatch.setattr(job, "RunAndSave", interrupted)
-    with pytest.raises(SystemExit) as end:
-        main(["run", "--task", "rte", "--store", str(tmp_path)])
-    said = capsys.readouterr()
-    assert (end.value.code, said.out) == (130, "")
-    assert said.err == "interrupted: there is no record yet; the same command goes on\n"
-    assert done == []
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_record_is_shown_with_its_median_losses_and_costs(done: Any, tfew: Tfew, tmp_path: Path) -> None:
     out = tfew("--task", "rte")
     rows = [" ".join(line.split()) for line in out.splitlines()]
@@ -251,22 +230,27 @@ def test_what_a_run_refuses_is_one_line(
     assert capsys.readouterr().err == "tfew: no such weights\n"
 
 
-@pytest.mark.parametrize("how", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("how", [KeyboardInterrupt, SystemExit, signal.SIGTERM])
 def test_an_interruption_is_told(
     monkeypatch: pytest.MonkeyPatch,
     done: Any,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    how: type[BaseException],
+    how: type[BaseException] | signal.Signals,
 ) -> None:
     class Interrupted:
-        def __init__(self, *_: Any) -> None: ...
+        def __init__(self, *_: Any, **__: Any) -> None: ...
 
-        def __call__(self, *_: Any) -> float:
-            raise how
+        def __call__(self, *_: Any) -> None:
+            if isinstance(how, signal.Signals):
+                os.kill(os.getpid(), how)
+                time.sleep(10)
+            else:
+                raise how
 
     monkeypatch.setattr(job, "RunAndSave", Interrupted)
     with pytest.raises(SystemExit) as end:
         main(["run", "--task", "rte", "--store", str(tmp_path)])
     assert end.value.code == 130
     assert capsys.readouterr().err == "interrupted: there is no record yet; the same command goes on\n"
+    assert done == []
