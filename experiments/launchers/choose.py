@@ -13,6 +13,7 @@ from experiments.launchers.local import LocalWorkers
 from experiments.launchers.remote import Cluster, RemoteRunners
 from experiments.placement import placement
 from tfew_pl.errors import UserError
+from tfew_pl.matmul_precision import Choice as MatmulPrecision
 from tfew_pl.naming import look_up
 from tfew_pl.store import RunStore
 
@@ -37,6 +38,8 @@ class How:
     """How often runs are done again whose process died."""
     checkpoint_every: int = 100
     """Steps after which a training's state is kept; 0 for never."""
+    matmul_precision: MatmulPrecision = "auto"
+    """Of fp32 products."""
 
 
 class Chosen(NamedTuple):
@@ -67,7 +70,11 @@ def choose_launcher(
 
     def job(threads: int) -> RunAndSave:
         return RunAndSave(
-            store.folder, threads, keep_adaptations=keep_adaptations, checkpoint_every=how.checkpoint_every
+            store.folder,
+            threads,
+            keep_adaptations=keep_adaptations,
+            checkpoint_every=how.checkpoint_every,
+            matmul_precision=how.matmul_precision,
         )
 
     options = _options(how.options)
