@@ -39,11 +39,12 @@ def commit() -> str | None:
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """The environment of a run: device, threads, versions, commit."""
+    """The environment of a run: device, threads, precision of fp32 products, versions, commit."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
         "device": f"{device.type} ({name})",
         "threads": torch.get_num_threads(),
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "python": platform.python_version(),
         "packages": package_versions(),
         "commit": commit(),

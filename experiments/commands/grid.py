@@ -7,6 +7,7 @@ import typer
 
 from experiments.gpus import MODEL_FLOPS_UTILIZATION
 from tfew_pl.errors import UserError
+from tfew_pl.matmul_precision import Choice as MatmulPrecision
 
 if TYPE_CHECKING:
     from experiments.grid import Grid
@@ -53,6 +54,13 @@ def command(
             help="Threads of a worker; 1 without GPU if left out. Numbers depend on it.", min=1, rich_help_panel=_HOW
         ),
     ] = None,
+    matmul_precision: Annotated[
+        MatmulPrecision,
+        typer.Option(
+            help="Of fp32 products on a CPU; auto: by a check of error and speed. Numbers depend on it.",
+            rich_help_panel=_HOW,
+        ),
+    ] = "auto",
     launcher: Annotated[
         str,
         typer.Option(
@@ -151,6 +159,7 @@ def command(
         retries=retries,
         checkpoint_every=checkpoint_every,
         loggers=tuple(dict.fromkeys(logger or ())),
+        matmul_precision=matmul_precision,
     )
     run_grid(grid, records, how)
 

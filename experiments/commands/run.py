@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.output import JSON
+from tfew_pl.matmul_precision import Choice as MatmulPrecision
 
 if TYPE_CHECKING:
     from tfew_pl.spec import RunSpec
@@ -100,6 +101,13 @@ def command(
         int | None,
         typer.Option(help="Threads on a CPU; 1, as in grids, if left out.", min=1, rich_help_panel=_HOW),
     ] = None,
+    matmul_precision: Annotated[
+        MatmulPrecision,
+        typer.Option(
+            help="Of fp32 products on a CPU; auto: by a check of error and speed. Numbers depend on it.",
+            rich_help_panel=_HOW,
+        ),
+    ] = "auto",
     store: Annotated[
         Path | None,
         typer.Option(help="Folder of the records; results/runs if left out.", rich_help_panel=_HOW),
@@ -160,7 +168,8 @@ def command(
     if known and loggers:
         typer.echo("the run is finished: nothing is logged", err=True)
     if not known:
-        _run(spec, records.folder, {k: v for k, v in flags.items() if v is not None}, threads, loggers)
+        devices = {k: v for k, v in flags.items() if v is not None}
+        _run(spec, records.folder, devices, threads, loggers, matmul_precision)
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:  # Lightning starts this command again for every device
         show_record(records.load(spec), records.path(spec), known=known, json=json)
 
@@ -199,7 +208,12 @@ def _spec(fields: dict[str, Any], assignments: list[str]) -> "RunSpec":
 
 
 def _run(
-    spec: "RunSpec", store: Path, flags: dict[str, Any], threads: int | None, loggers: tuple[str, ...] = ()
+    spec: "RunSpec",
+    store: Path,
+    flags: dict[str, Any],
+    threads: int | None,
+    loggers: tuple[str, ...] = (),
+    matmul_precision: MatmulPrecision = "auto",
 ) -> None:
     from experiments.devices import thread_environment, visible_gpus
     from experiments.display import show_progress
@@ -212,7 +226,8 @@ def _run(
     os.environ.update(thread_environment(threads))
     try:
         with interrupted_by_termination(), show_progress(spec.label()) as progress:
-            RunAndSave(store, threads, flags, loggers=loggers)((spec,), progress)
+            job = RunAndSave(store, threads, flags, loggers=loggers, matmul_precision=matmul_precision)
+            job((spec,), progress)
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the former into the latter
         typer.echo("interrupted: there is no record yet; the same command goes on", err=True)
         raise typer.Exit(130) from None

@@ -14,6 +14,7 @@ from experiments.launchers.remote import Cluster, RemoteRunners
 from experiments.placement import placement
 from tfew_pl.errors import UserError
 from tfew_pl.loggers import LogTo
+from tfew_pl.matmul_precision import Choice as MatmulPrecision
 from tfew_pl.naming import look_up
 from tfew_pl.store import RunStore
 
@@ -40,6 +41,8 @@ class How:
     """Steps after which a training's state is kept; 0 for never."""
     loggers: tuple[str, ...] = ()
     """Of the trainings, by name."""
+    matmul_precision: MatmulPrecision = "auto"
+    """Of fp32 products."""
 
 
 class Chosen(NamedTuple):
@@ -76,6 +79,7 @@ def choose_launcher(
             keep_adaptations=keep_adaptations,
             checkpoint_every=how.checkpoint_every,
             loggers=how.loggers,
+            matmul_precision=how.matmul_precision,
         )
 
     options = _options(how.options)
