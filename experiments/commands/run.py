@@ -91,7 +91,12 @@ def command(
         str | None, typer.Option(help="Lightning's, such as cpu or gpu.", rich_help_panel=_HOW)
     ] = None,
     devices: Annotated[int | None, typer.Option(help="Number of devices; 1 if left out.", rich_help_panel=_HOW)] = None,
-    strategy: Annotated[str | None, typer.Option(help="Lightning's, such as ddp.", rich_help_panel=_HOW)] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="ddp: every device holds the backbone; fsdp: it is sharded. ddp if left out.", rich_help_panel=_HOW
+        ),
+    ] = None,
     accumulate: Annotated[
         int | None,
         typer.Option(help="Micro-batches into which a training batch is divided.", rich_help_panel=_HOW),
@@ -115,9 +120,11 @@ def command(
         tfew run --task rte --without unlikelihood --without length-norm
         tfew run --task copa --method zero-shot --json
         tfew run --task wic --recipe release --steps 100 --set recipe.learning_rate=1e-3
+        tfew run --task rte --backbone t0 --precision bf16 --data hub --devices 2 --strategy fsdp
     """
     from experiments.grid import DEFAULT_STORE
     from experiments.run_report import show_record
+    from tfew_pl.processes import is_first
     from tfew_pl.resolve import resolve
     from tfew_pl.store import RunStore
 
@@ -147,7 +154,7 @@ def command(
     known = spec in records
     if not known:
         _run(spec, records.folder, {k: v for k, v in flags.items() if v is not None}, threads)
-    if int(os.environ.get("LOCAL_RANK", "0")) == 0:  # Lightning starts this command again for every device
+    if is_first():  # Lightning starts this command again for every device
         show_record(records.load(spec), records.path(spec), known=known, json=json)
 
 
@@ -188,6 +195,7 @@ def _run(spec: "RunSpec", store: Path, flags: dict[str, Any], threads: int | Non
     from experiments.devices import thread_environment, visible_gpus
     from experiments.display import show_progress
     from experiments.job import RunAndSave
+    from tfew_pl.processes import is_first
 
     if threads is None:
         on_cpu = flags.get("accelerator") == "cpu" or not visible_gpus()
@@ -197,5 +205,6 @@ def _run(spec: "RunSpec", store: Path, flags: dict[str, Any], threads: int | Non
         with show_progress(spec.label()) as progress:
             RunAndSave(store, threads, flags)((spec,), progress)
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the former into the latter
-        typer.echo("interrupted: there is no record yet; the same command goes on", err=True)
+        if is_first():
+            typer.echo("interrupted: there is no record yet; the same command goes on", err=True)
         raise typer.Exit(130) from None
