@@ -51,8 +51,9 @@ class RunAndSave:
         """Does them and returns the medians of their accuracies over templates."""
         import torch
 
-        from tfew_pl.loggers import LogTo
         from tfew_pl.allocator import keep_freed_memory
+        from tfew_pl.loggers import LogTo
+        from tfew_pl.processes import is_first
         from tfew_pl.record import median_accuracy
         from tfew_pl.resume import CHECKPOINTS, Checkpoint
         from tfew_pl.run import run_group
@@ -67,8 +68,9 @@ class RunAndSave:
             checkpoint = Checkpoint(self.store / CHECKPOINTS, specs, self.checkpoint_every)
         log = LogTo(self.loggers, self.store)
         records = run_group(specs, progress=progress, trainer=self.trainer, checkpoint=checkpoint, log=log)
-        for record in records:
-            store.save(record if self.keep_adaptations else replace(record, adaptation=None))
-        if checkpoint is not None:
-            checkpoint.forget()
+        if is_first():
+            for record in records:
+                store.save(record if self.keep_adaptations else replace(record, adaptation=None))
+            if checkpoint is not None:
+                checkpoint.forget()
         return tuple(median_accuracy(record.accuracy) for record in records)

@@ -16,6 +16,7 @@ from tfew_pl.adafactor import SlotAdafactor, clip_slots
 from tfew_pl.icl.cached import CachedContexts
 from tfew_pl.method import Adaptation
 from tfew_pl.predictions import RankedChoices
+from tfew_pl.processes import mean_over_devices
 from tfew_pl.ranking import ChoiceBatch, ChoiceScores, score_choices
 from tfew_pl.recipe import Recipe
 from tfew_pl.splitting import joined, overhead_in_tokens, split_by_length
@@ -76,19 +77,24 @@ class TFewModule(pl.LightningModule):
         self.backbone.train(self.recipe.dropout == "checkpoint")
 
     def losses(self, batch: ChoiceBatch) -> Tensor:
-        """The sum of the weighted losses, over slots too: slots share no parameter."""
+        """The sum of the weighted losses, over slots too: slots share no parameter.
+
+        In a training on several devices, a mean over the whole batch; see `losses`.
+        """
         recipe = self.recipe
         slots = 1 if self.adaptation is None else self.adaptation.slots
         paper_form = recipe.unlikelihood_form == "paper"
         scores = self._score_by_length(batch, complement=paper_form and recipe.unlikelihood_weight > 0)
+        divided = self._trainer is not None and self.trainer.world_size > 1
+        counts = mean_over_devices if divided else losses.one_device
         parts = {}
         if recipe.lm_weight:
-            parts["lm"] = losses.lm_loss(scores, batch, slots)
+            parts["lm"] = losses.lm_loss(scores, batch, slots, over_devices=counts)
         if recipe.unlikelihood_weight:
             form = losses.unlikelihood_loss if paper_form else losses.release_unlikelihood_loss
-            parts["unlikelihood"] = form(scores, batch, recipe.unlikelihood_eos, slots)
+            parts["unlikelihood"] = form(scores, batch, recipe.unlikelihood_eos, slots, over_devices=counts)
         if recipe.length_norm_weight:
-            parts["length_norm"] = losses.length_norm_loss(scores, batch, slots)
+            parts["length_norm"] = losses.length_norm_loss(scores, batch, slots, over_devices=counts)
         self._remember(parts)
         weights = {name: getattr(recipe, f"{name}_weight") for name in parts}
         return torch.stack([weights[name] * value.sum() for name, value in parts.items()]).sum()
@@ -109,7 +115,7 @@ class TFewModule(pl.LightningModule):
         noted = self._history[-1][0] if self._history else 0
         if step == noted or not self.notes_at(step):  # the same step: still accumulating
             return
-        reduce = self.trainer.strategy.reduce  # over devices
+        reduce = self.trainer.strategy.reduce  # to the mean over devices
         means = {name: reduce(total / self._batches).tolist() for name, total in self._sums.items()}
         self._history.append((step, means))
         self._sums, self._batches = {}, 0

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from transformers import PreTrainedTokenizerBase
 
 from tfew_pl.adaptation_file import backbone_digest, to_bytes
-from tfew_pl.backbones import load_backbone
+from tfew_pl.backbones import kind
 from tfew_pl.encoding import Encoded, collate, tokenize
 from tfew_pl.errors import UserError
 from tfew_pl.loggers import NOWHERE, LogTo
@@ -26,7 +26,8 @@ from tfew_pl.recipe import Recipe
 from tfew_pl.registry import get_method
 from tfew_pl.setting import Setting
 from tfew_pl.spec import Precision
-from tfew_pl.trainer import make_trainer
+from tfew_pl.strategies import check_sharding, load_for, shard_for
+from tfew_pl.trainer import make_trainer, micro_batch
 
 PAPER_STEPS = 100_000
 PAPER_BATCH_SIZE = 16
@@ -79,16 +80,10 @@ class PretrainingData(pl.LightningDataModule):
         """Micro-batches, the batch size divided among devices and accumulated micro-batches."""
         trainer, recipe = self.trainer, self._recipe
         assert trainer is not None  # noqa: S101 (Lightning asks for the loader)
-        parts = trainer.world_size * trainer.accumulate_grad_batches
-        if recipe.batch_size % parts:
-            raise UserError(
-                f"a batch of {recipe.batch_size} cannot be divided into {parts} equal parts: change --devices or "
-                f"--batch-size"
-            )
         start = trainer.global_step * recipe.batch_size + trainer.global_rank
         places = range(start, recipe.steps * recipe.batch_size, trainer.world_size)
         examples = PromptedTexts(self._texts, self._tokenizer, places)
-        return DataLoader(examples, batch_size=recipe.batch_size // parts, collate_fn=collate)
+        return DataLoader(examples, batch_size=micro_batch(trainer, recipe.batch_size), collate_fn=collate)
 
 
 class KeepCheckpoint(pl.Callback):
@@ -163,9 +158,15 @@ def pretrain(
         The content of the adaptation's file.
 
     Raises:
-        UserError: the checkpoint is of another pre-training.
+        UserError: the checkpoint is of another pre-training, or the Trainer's flags do not fit.
     """
-    loaded = load_backbone(backbone, precision)
+    chosen = get_method(method)
+    with quiet_lightning():
+        lightning = make_trainer(recipe, precision, progress, trainer)
+    micro_batch(lightning, recipe.batch_size)
+    encoder_decoder = kind(backbone).encoder_decoder
+    check_sharding(lightning, backbone, precision, encoder_decoder=encoder_decoder, changes_weights=not chosen.slotted)
+    loaded = load_for(lightning, backbone, precision)
     first = PromptedTexts(texts, loaded.tokenizer, range(min(SETTING_EXAMPLES, recipe.steps * recipe.batch_size)))
     setting = Setting(
         tokenizer=loaded.tokenizer,
@@ -173,7 +174,7 @@ def pretrain(
         loss=loss_function(loaded.model, recipe),
     )
     generator = torch.Generator().manual_seed(seed)
-    adaptation = get_method(method).attach(loaded.model, generator=generator, setting=setting)
+    adaptation = chosen.attach(loaded.model, generator=generator, setting=setting)
     digest = backbone_digest(loaded.model)
     settings = {"method": method, "backbone": digest, "seed": seed, "mixture": mixture, "precision": precision}
     settings |= dataclasses.asdict(recipe)
@@ -183,11 +184,12 @@ def pretrain(
     try:
         module = TFewModule(loaded.model, adaptation, recipe, choices=1)
         with log.open({name: settings}, _step(kept)) as training_log, quiet_lightning():
-            options = dict(trainer or {})
-            callbacks = [*options.pop("callbacks", ()), training_log]
+            callbacks: list[pl.Callback] = [training_log]
             if checkpoint is not None:
                 callbacks.append(KeepCheckpoint(checkpoint, every, identity))
-            make_trainer(recipe, precision, progress, {**options, "callbacks": callbacks}).fit(
+            lightning.callbacks.extend(callbacks)  # type: ignore[attr-defined]  # set where mypy does not look
+            shard_for(lightning, loaded, adaptation)
+            lightning.fit(
                 module,
                 datamodule=PretrainingData(texts, loaded.tokenizer, recipe),
                 ckpt_path=kept,

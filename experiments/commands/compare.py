@@ -77,5 +77,7 @@ def command(
         return
     show_table([_shown(row) for row in found.rows], _COLUMNS)
     typer.echo(f"\nDifferences are to {chosen}, in points of mean accuracy over the tasks of both.")
+    if found.unlabeled:
+        typer.echo(f"Left out, as their evaluation examples have no labels: {', '.join(found.unlabeled)}.")
     if found.ranking is not None:
         typer.echo(_ranks(found.ranking))

@@ -92,7 +92,12 @@ def command(
         str | None, typer.Option(help="Lightning's, such as cpu or gpu.", rich_help_panel=_HOW)
     ] = None,
     devices: Annotated[int | None, typer.Option(help="Number of devices; 1 if left out.", rich_help_panel=_HOW)] = None,
-    strategy: Annotated[str | None, typer.Option(help="Lightning's, such as ddp.", rich_help_panel=_HOW)] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="ddp: every device holds the backbone; fsdp: it is sharded. ddp if left out.", rich_help_panel=_HOW
+        ),
+    ] = None,
     accumulate: Annotated[
         int | None,
         typer.Option(help="Micro-batches into which a training batch is divided.", rich_help_panel=_HOW),
@@ -132,10 +137,12 @@ def command(
         tfew run --task copa --method zero-shot --json
         tfew run --task rte --logger tensorboard
         tfew run --task wic --recipe release --steps 100 --set recipe.learning_rate=1e-3
+        tfew run --task rte --backbone t0 --precision bf16 --data hub --devices 2 --strategy fsdp
     """
     from experiments.grid import DEFAULT_STORE
     from experiments.run_report import show_record
     from tfew_pl.loggers import LogTo
+    from tfew_pl.processes import is_first
     from tfew_pl.resolve import resolve
     from tfew_pl.store import RunStore
 
@@ -170,7 +177,7 @@ def command(
     if not known:
         devices = {k: v for k, v in flags.items() if v is not None}
         _run(spec, records.folder, devices, threads, loggers, matmul_precision)
-    if int(os.environ.get("LOCAL_RANK", "0")) == 0:  # Lightning starts this command again for every device
+    if is_first():  # Lightning starts this command again for every device
         show_record(records.load(spec), records.path(spec), known=known, json=json)
 
 
@@ -219,6 +226,7 @@ def _run(
     from experiments.display import show_progress
     from experiments.job import RunAndSave
     from experiments.signals import interrupted_by_termination
+    from tfew_pl.processes import is_first
 
     if threads is None:
         on_cpu = flags.get("accelerator") == "cpu" or not visible_gpus()
@@ -229,5 +237,6 @@ def _run(
             job = RunAndSave(store, threads, flags, loggers=loggers, matmul_precision=matmul_precision)
             job((spec,), progress)
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the former into the latter
-        typer.echo("interrupted: there is no record yet; the same command goes on", err=True)
+        if is_first():
+            typer.echo("interrupted: there is no record yet; the same command goes on", err=True)
         raise typer.Exit(130) from None
