@@ -99,7 +99,7 @@ constraints: ## pin anew the newest versions that setup.cfg admits, in constrain
 	$(PYTHON) -c '$(SUPPORTED)' && $(PYTHON) -m venv "$$folder/venv" && \
 	echo "torch==$(TORCH_VERSION)" > "$$folder/torch.txt" && \
 	"$$folder/venv/bin/python" -m pip install --quiet --dry-run --ignore-installed --report "$$folder/report.json" \
-	  -c "$$folder/torch.txt" ".[dev,quantization]" && \
+	  -c "$$folder/torch.txt" ".[dev,quantization,setfit]" && \
 	{ echo "# What a set-up installs, to the version. Made by 'make constraints' from setup.cfg and the Makefile's"; \
 	  echo "# TORCH_VERSION; run it to move to newer versions, then 'make check', and commit the two together."; \
 	  "$$folder/venv/bin/python" -c '$(PINNED)' < "$$folder/report.json"; } > "$$folder/constraints.txt" && \
