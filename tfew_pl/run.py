@@ -14,8 +14,10 @@ from tfew_pl import environment, metrics
 from tfew_pl.accounting import count_flops, run_costs
 from tfew_pl.adaptation_file import backbone_digest, load_into, to_bytes
 from tfew_pl.backbones import Backbone, kind
+from tfew_pl.classifier_run import run_classifier
 from tfew_pl.datamodule import TFewDataModule
 from tfew_pl.encoding import Encoded, collate, in_slot
+from tfew_pl.errors import UserError
 from tfew_pl.grouping import group_key
 from tfew_pl.icl import ContextEncoder, calibrate
 from tfew_pl.loggers import NOWHERE, LogTo, accuracies
@@ -25,7 +27,7 @@ from tfew_pl.preparation import PreparedRun, prepare
 from tfew_pl.progress import Progress
 from tfew_pl.quiet import quiet_lightning
 from tfew_pl.record import RunRecord
-from tfew_pl.registry import get_method
+from tfew_pl.registry import get_method, registered_classifiers
 from tfew_pl.resolve import initial_adaptation, resolve
 from tfew_pl.resume import Checkpoint
 from tfew_pl.setting import Setting
@@ -113,6 +115,10 @@ def _run_together(
 ) -> list[RunRecord]:
     """What `run_group` says, of resolved specs of one `group_key`."""
     spec = specs[0]
+    if spec.method in registered_classifiers():
+        if trainer:
+            raise UserError(f"method {spec.method} has a trainer of its own, without {', '.join(trainer)}")
+        return [run_classifier(spec, progress)]
     with quiet_lightning(), torch.random.fork_rng():
         lightning = make_trainer(spec.recipe, spec.precision, progress, trainer)
         _check(specs, lightning)

@@ -167,6 +167,8 @@ def command(
 def run_grid(grid: "Grid", records: "RunStore", how: "How") -> None:
     """Does the runs of a grid that have no record, and says how it goes.
 
+    Runs that need a package which is not installed are left out.
+
     Raises:
         typer.Exit: with code 1 where runs failed, with 130 where it was interrupted.
         UnwritableStoreError: the store takes no more records.
@@ -176,6 +178,7 @@ def run_grid(grid: "Grid", records: "RunStore", how: "How") -> None:
     from experiments.launchers.choose import choose_launcher
     from experiments.launchers.launcher import LauncherError
     from experiments.output import console
+    from experiments.requirements import lacking
     from experiments.runner import do_runs, missing, prepare
     from experiments.signals import interrupted_by_termination
 
@@ -189,14 +192,20 @@ def run_grid(grid: "Grid", records: "RunStore", how: "How") -> None:
     if not runs:
         say(f"all {len(grid.runs)} runs are in {records.folder}: nothing to do")
         return
-    groups = form_groups(grid.runs, how.slots)
+    impossible = lacking(runs)
+    for reason, left_out in impossible.items():
+        say(f"left out, {len(left_out)} of {len(grid.runs)} runs: {reason}")
+    wanted = [run for run in grid.runs if not any(run in left_out for left_out in impossible.values())]
+    runs = missing(wanted, records)
+    if not runs:
+        return
+    groups = form_groups(wanted, how.slots)
     digests = {run.spec.digest for run in runs}
     left = sum(any(run.spec.digest in digests for run in group) for group in groups)
     launcher, workers, summary_of_it = choose_launcher(how, groups, left, records, grid.keep_adaptations)
     prepare(records)
     say(
-        f"{len(grid.runs) - len(runs)} of {len(grid.runs)} runs are in {records.folder}; "
-        f"{len(runs)} to do {summary_of_it}"
+        f"{len(wanted) - len(runs)} of {len(grid.runs)} runs are in {records.folder}; {len(runs)} to do {summary_of_it}"
     )
 
     def done() -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tfew_pl.backbones
-from tfew_pl.registry import registered_methods
+from tfew_pl.registry import registered_classifiers, registered_methods
 from tfew_pl.tasks import RAFT_TASKS, TASKS
 from tfew_pl.tasks.splits import OFFICIAL_SEEDS
 
@@ -47,7 +47,9 @@ def test_tasks(tfew: Tfew) -> None:
 
 def test_methods(tfew: Tfew) -> None:
     rows = {row["name"]: row for row in json.loads(tfew("methods", "--json").out)}
-    assert set(rows) == {"zero-shot", "in-context", *registered_methods()}
+    assert set(rows) == {"zero-shot", "in-context", *registered_methods(), *registered_classifiers()}
+    assert rows["setfit"]["trains"] is True
+    assert "learning_rate=2e-05" in rows["setfit"]["options"]
     assert not rows["zero-shot"]["trains"]
     assert all(row["summary"] and "\n" not in row["summary"] for row in rows.values())
     assert "in-context" in tfew("methods").out
