@@ -40,7 +40,7 @@ PINNED := import json, sys; report = json.load(sys.stdin)["install"]; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup reproduce-all $(TABLES) $(FIGURES) leaderboard test lint types check format constraints clean
+.PHONY: help setup reproduce-all $(TABLES) $(FIGURES) leaderboard notebooks test lint types check format constraints clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z0-9-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -74,6 +74,9 @@ SELECTION = $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(DATA),--data $(DATA)
 
 leaderboard: $(READY) ## build results/leaderboard/index.html from finished runs
 	@$(BIN)/tfew leaderboard build
+
+notebooks: $(READY) ## run the notebooks from finished runs, and store them with their outputs
+	@$(BIN)/python notebooks/execute.py
 
 test: $(READY) ## run the tests (ARGS="-k losses" for some of them, TEST_WORKERS=2 processes)
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
