@@ -102,7 +102,7 @@ constraints: ## pin anew the newest versions that setup.cfg admits, in constrain
 	$(PYTHON) -c '$(SUPPORTED)' && $(PYTHON) -m venv "$$folder/venv" && \
 	echo "torch==$(TORCH_VERSION)" > "$$folder/torch.txt" && \
 	"$$folder/venv/bin/python" -m pip install --quiet --dry-run --ignore-installed --report "$$folder/report.json" \
-	  -c "$$folder/torch.txt" ".[dev,mlflow,quantization,wandb]" && \
+	  -c "$$folder/torch.txt" ".[dev,mlflow,quantization,setfit,wandb]" && \
 	{ echo "# What a set-up and the extras install, to the version. Made by 'make constraints' from setup.cfg and the"; \
 	  echo "# Makefile's TORCH_VERSION; run it to move to newer versions, then 'make check', and commit the two together."; \
 	  "$$folder/venv/bin/python" -c '$(PINNED)' < "$$folder/report.json"; } > "$$folder/constraints.txt" && \

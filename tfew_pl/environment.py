@@ -40,8 +40,7 @@ def commit() -> str | None:
 
 
 def describe(device: torch.device, others: Sequence[str] = ()) -> dict[str, Any]:
-    """The environment of a run: device, threads, precision of fp32 products, versions (of these other packages too),
-    commit."""
+    """The environment of a run: device, threads, precision of fp32 products, versions (of others too), commit."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
         "device": f"{device.type} ({name})",
