@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfew_pl.errors import UserError
 from tfew_pl.naming import look_up
+from tfew_pl.processes import is_first
 
 if TYPE_CHECKING:  # the command line names loggers long before it needs Lightning
     from pytorch_lightning.loggers import Logger
@@ -71,7 +72,6 @@ class LogTo:
             UserError: as `check`, or a logger refuses.
         """
         from pytorch_lightning.loggers import WandbLogger
-        from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
         from tfew_pl.training_log import TrainingLog
 
@@ -82,7 +82,7 @@ class LogTo:
             for run, settings in runs.items():
                 loggers.append([])
                 # Of several devices' processes one logs.
-                for name in self.names if rank_zero_only.rank == 0 else ():
+                for name in self.names if is_first() else ():
                     loggers[-1].append(_OPEN[name](run, self.folder, step))
                     loggers[-1][-1].log_hyperparams(dict(settings))
             yield TrainingLog(loggers)
