@@ -71,7 +71,6 @@ class LogTo:
             UserError: as `check`, or a logger refuses.
         """
         from pytorch_lightning.loggers import WandbLogger
-        from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
         from tfew_pl.training_log import TrainingLog
 
@@ -81,8 +80,8 @@ class LogTo:
         try:
             for run, settings in runs.items():
                 loggers.append([])
-                # Of several devices' processes one logs.
-                for name in self.names if rank_zero_only.rank == 0 else ():
+                # Lightning numbers the processes of several devices so; one of them logs.
+                for name in self.names if os.environ.get("LOCAL_RANK", "0") == "0" else ():
                     loggers[-1].append(_OPEN[name](run, self.folder, step))
                     loggers[-1][-1].log_hyperparams(dict(settings))
             yield TrainingLog(loggers)
