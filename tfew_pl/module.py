@@ -14,6 +14,7 @@ from transformers import T5ForConditionalGeneration, get_linear_schedule_with_wa
 from tfew_pl import losses
 from tfew_pl.adafactor import SlotAdafactor, clip_slots
 from tfew_pl.icl.cached import CachedContexts
+from tfew_pl.losses import Counts, one_device
 from tfew_pl.method import Adaptation
 from tfew_pl.predictions import RankedChoices
 from tfew_pl.processes import mean_over_devices
@@ -85,8 +86,7 @@ class TFewModule(pl.LightningModule):
         slots = 1 if self.adaptation is None else self.adaptation.slots
         paper_form = recipe.unlikelihood_form == "paper"
         scores = self._score_by_length(batch, complement=paper_form and recipe.unlikelihood_weight > 0)
-        divided = self._trainer is not None and self.trainer.world_size > 1
-        counts = mean_over_devices if divided else losses.one_device
+        counts = self._over_devices
         parts = {}
         if recipe.lm_weight:
             parts["lm"] = losses.lm_loss(scores, batch, slots, over_devices=counts)
@@ -98,6 +98,12 @@ class TFewModule(pl.LightningModule):
         self._remember(parts)
         weights = {name: getattr(recipe, f"{name}_weight") for name in parts}
         return torch.stack([weights[name] * value.sum() for name, value in parts.items()]).sum()
+
+    @property
+    def _over_devices(self) -> Counts:
+        """What takes a tensor of this device to the mean over the devices of a training."""
+        divided = self._trainer is not None and self.trainer.world_size > 1
+        return mean_over_devices if divided else one_device
 
     def training_step(self, batch: ChoiceBatch, batch_index: int) -> Tensor:
         """The losses of a batch."""
@@ -191,10 +197,11 @@ class TFewModule(pl.LightningModule):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the backbone out of the checkpoint, and the losses noted so far in it."""
+        """Keeps the backbone out of the checkpoint, and the losses noted so far in it; every process calls it."""
         state = checkpoint.get("state_dict", {})
         checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith("backbone.")}
-        checkpoint["losses"] = {"history": list(self._history), "sums": dict(self._sums), "batches": self._batches}
+        sums = {name: self._over_devices(total) for name, total in self._sums.items()}
+        checkpoint["losses"] = {"history": list(self._history), "sums": sums, "batches": self._batches}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Goes on noting losses where the checkpoint was."""

@@ -136,6 +136,8 @@ class Checkpoint(pl.Callback):
             generators["generator.cuda"] = torch.cuda.get_rng_state(module.device)
         if trainer.world_size > 1:  # (processes, bytes) each
             generators = {name: of_all_processes(state.to(module.device)) for name, state in generators.items()}
+        kept: dict[str, Any] = {}
+        module.on_save_checkpoint(kept)
         if not trainer.is_global_zero:
             return
         (optimizer,) = trainer.optimizers
@@ -149,8 +151,6 @@ class Checkpoint(pl.Callback):
                     tensors[f"optimizer.{number}.{key}"] = value
                 else:
                     plain.setdefault(number, {})[key] = value
-        kept: dict[str, Any] = {}
-        module.on_save_checkpoint(kept)
         losses = dict(kept["losses"])
         tensors |= {f"sums.{name}": value for name, value in losses.pop("sums").items()}
         tensors |= generators
