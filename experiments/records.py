@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 Variants = dict[str, list["RunRecord"]]
 
 
-def runs_of(name: str, store: Path | None) -> Variants:
+def runs_of(name: str, selection: Selection) -> Variants:
     """The finished runs, without the variants that have none.
 
     Args:
         name: of the grid file, or of a grid that ships with the package.
-        store: folder of the records; None for the grid's own.
+        selection: what takes the place of the grid's store, backbone and data.
 
     Raises:
         UserError: there is no such grid, or a record cannot be read.
     """
-    found = find_finished(name, Selection(store=store))
+    found = find_finished(name, selection)
     return {variant.name: list(variant.records) for variant in found.variants if variant.records}
 
 
@@ -32,7 +32,7 @@ def finished_runs(name: str, store: Path | None) -> Variants:
     Raises:
         UserError: it has none; the message names the command that makes them.
     """
-    found = runs_of(name, store)
+    found = runs_of(name, Selection(store))
     if not found:
         where = f" in {store}" if store is not None else ""
         raise UserError(f"no run of {name} is finished{where}; make them with: tfew grid {name}")
