@@ -11,7 +11,7 @@ BACKBONE ?=
 DATA ?=
 STORE ?=
 WORKERS ?=
-# Processes that share the tests, and anything else for pytest: make test ARGS="-k losses"
+# Processes that share the tests, and anything else for a target's command: make test ARGS="-k losses"
 TEST_WORKERS ?= 2
 ARGS ?=
 
@@ -64,19 +64,20 @@ $(TABLES) $(FIGURES): reproduce-%: $(READY)
 	@$(BIN)/tfew grid $(or $(GRID_OF_$*),$*) $(SELECTION) $(if $(WORKERS),--workers $(WORKERS))
 	@$(BIN)/tfew $(subst table,table ,$(subst figure,figure ,$*)) $(SELECTION)
 
-reproduce-all: $(READY) ## all tables and figures
+reproduce-all: $(READY) ## all tables and figures, and the page that says what they show
 	@for grid in $$($(BIN)/tfew table all --unfinished $(SELECTION)); do \
 	  $(BIN)/tfew grid $$grid $(SELECTION) $(if $(WORKERS),--workers $(WORKERS)) || exit; \
 	done
 	@$(BIN)/tfew table all $(SELECTION)
+	@$(BIN)/tfew claims $(SELECTION)
 
 SELECTION = $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(DATA),--data $(DATA)) $(if $(STORE),--store $(STORE))
 
 leaderboard: $(READY) ## build results/leaderboard/index.html from finished runs
 	@$(BIN)/tfew leaderboard build
 
-notebooks: $(READY) ## run the notebooks from finished runs, and store them with their outputs
-	@$(BIN)/python notebooks/execute.py
+notebooks: $(READY) ## run the notebooks and store their outputs (ARGS=notebooks/01_table_1.ipynb for one)
+	@$(BIN)/python notebooks/execute.py $(ARGS)
 
 test: $(READY) ## run the tests (ARGS="-k losses" for some of them, TEST_WORKERS=2 processes)
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)

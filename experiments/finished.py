@@ -43,10 +43,27 @@ class Finished:
         return {variant.name: list(variant.records) for variant in self.variants if variant.records}
 
     def warn(self) -> None:
-        """Says on standard error which runs are missing, if any are."""
+        """Says on standard error how many runs are missing, if any are."""
         if self.found < self.asked:
-            missing = f"{self.asked - self.found} of {self.asked} runs are missing in {self.store}"
-            typer.echo(f"tfew: {missing}; make them with: {self.command}", err=True)
+            typer.echo(f"tfew: {self._missing(self.command)}", err=True)
+
+    def require(self, command: str, variants: int | None = None) -> None:
+        """Refuses to go on without the runs.
+
+        Args:
+            command: what makes them.
+            variants: how many, at least, must have all of their runs; all if left out.
+
+        Raises:
+            UserError: runs are missing; the message names the command.
+        """
+        complete = sum(not variant.missing for variant in self.variants)
+        if complete < (len(self.variants) if variants is None else variants):
+            raise UserError(self._missing(command))
+
+    def _missing(self, command: str) -> str:
+        missing = self.asked - self.found
+        return f"{missing} of {self.asked} runs are missing in {self.store}; make them with: {command}"
 
 
 @dataclass(frozen=True)
@@ -84,14 +101,27 @@ class Selection:
         return grid, RunStore(self.store or grid.store)
 
 
-def is_finished(name: str, selection: Selection) -> bool:
-    """Whether every run of a shipped grid has a record.
+@dataclass(frozen=True)
+class Progress:
+    """How far a grid is."""
+
+    grid: str
+    description: str
+    found: int
+    """Number of records."""
+    asked: int
+    """Number of runs."""
+
+
+def progress(name: str, selection: Selection) -> Progress:
+    """How many runs of a shipped grid have a record, without reading any.
 
     Raises:
         UserError: the grid cannot be loaded.
     """
     grid, records = selection.open(name)
-    return {run.spec.digest for run in grid.runs} <= records.digests()
+    asked = {run.spec.digest for run in grid.runs}
+    return Progress(name, grid.description, len(asked & records.digests()), len(asked))
 
 
 def find_finished(name: str, selection: Selection) -> Finished:

@@ -9,6 +9,11 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 SECONDS = 600
 """Longest time that a cell may take, on a busy machine."""
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+"""Of every notebook: the kernel's own would name versions."""
 
 
 def execute(path: Path, target: Path, sockets: Path) -> None:
@@ -32,14 +37,11 @@ def execute(path: Path, target: Path, sockets: Path) -> None:
         timeout=SECONDS,
         kernel_name="python3",
         record_timing=False,
-        resources={"metadata": {"path": str(FOLDER)}},
+        resources={"metadata": {"path": str(path.parent)}},  # where Jupyter would run it
         config=Config(KernelManager={"transport": "ipc", "ip": str(sockets / path.stem)}),
     )
     client.execute()
-    notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    }
+    notebook.metadata = METADATA
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"
         cell.metadata = {}

@@ -64,7 +64,7 @@ def test_tasks_without_labels_are_left_out_and_named(
         assert contrasts({name: records[-1:]}, name, resamples=20).rows[0]["accuracy"] is None
     found = contrasts(predicted, "T-Few", resamples=20)
     assert (found.rows, found.ranking, found.unlabeled) == (expected.rows, expected.ranking, ("overruling",))
-    monkeypatch.setattr("experiments.records.finished_runs", lambda *_: predicted)
+    monkeypatch.setattr("experiments.finished.finished_runs", lambda *_: predicted)
     monkeypatch.setattr("experiments.contrasts.RESAMPLES", 20)
     assert "Left out, as their evaluation examples have no labels: overruling." in tfew("compare", "table1").out
 
