@@ -106,7 +106,21 @@ def test_the_runners_overhead_is_measured_by_what_it_really_does(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_the_gpu_benchmark_says_where_there_is_none() -> None:
+def test_the_gpu_benchmark_says_what_it_would_do_where_there_is_none() -> None:
     gpu = importlib.import_module("experiments.benchmarks.gpu")
-    with pytest.raises(UserError, match="needs a CUDA GPU"):
-        gpu.command()
+    with pytest.raises(UserError, match=r"needs a CUDA GPU.* would time 7 steps of ours; ours, 5 slots; PEFT"):
+        gpu.command(steps=7)
+
+
+def test_a_dry_run_goes_through_all_of_the_gpu_benchmark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gpu = importlib.import_module("experiments.benchmarks.gpu")
+    file = tmp_path / "gpu.json"
+    gpu.command(steps=2, dry_run=True, json=file)
+    content = json.loads(file.read_text())
+    assert [row["variant"] for row in content["rows"]] == list(gpu.VARIANTS)
+    assert all(row["mfu"] > 0 and row["memory"] > 0 for row in content["rows"])
+    assert "mean nothing" in content["title"]
+    one, five = content["rows"][:2]
+    assert five["seconds_a_run"] == pytest.approx(five["seconds"] / 5)
+    assert one["seconds_a_run"] == one["seconds"]
+    assert "ours, 5 slots" in capsys.readouterr().out
