@@ -11,7 +11,7 @@ BACKBONE ?=
 DATA ?=
 STORE ?=
 WORKERS ?=
-# Processes that share the tests, and anything else for pytest: make test ARGS="-k losses"
+# Processes that share the tests, and anything else for a target's command: make test ARGS="-k losses"
 TEST_WORKERS ?= 2
 ARGS ?=
 
@@ -40,7 +40,7 @@ PINNED := import json, sys; report = json.load(sys.stdin)["install"]; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup reproduce-all $(TABLES) $(FIGURES) leaderboard test lint types check format constraints clean
+.PHONY: help setup reproduce-all $(TABLES) $(FIGURES) leaderboard notebooks test lint types check format constraints clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z0-9-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -64,16 +64,20 @@ $(TABLES) $(FIGURES): reproduce-%: $(READY)
 	@$(BIN)/tfew grid $(or $(GRID_OF_$*),$*) $(SELECTION) $(if $(WORKERS),--workers $(WORKERS))
 	@$(BIN)/tfew $(subst table,table ,$(subst figure,figure ,$*)) $(SELECTION)
 
-reproduce-all: $(READY) ## all tables and figures
+reproduce-all: $(READY) ## all tables and figures, and the page that says what they show
 	@for grid in $$($(BIN)/tfew table all --unfinished $(SELECTION)); do \
 	  $(BIN)/tfew grid $$grid $(SELECTION) $(if $(WORKERS),--workers $(WORKERS)) || exit; \
 	done
 	@$(BIN)/tfew table all $(SELECTION)
+	@$(BIN)/tfew claims $(SELECTION)
 
 SELECTION = $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(DATA),--data $(DATA)) $(if $(STORE),--store $(STORE))
 
 leaderboard: $(READY) ## build results/leaderboard/index.html from finished runs
 	@$(BIN)/tfew leaderboard build
+
+notebooks: $(READY) ## run the notebooks and store their outputs (ARGS=notebooks/01_table_1.ipynb for one)
+	@$(BIN)/python notebooks/execute.py $(ARGS)
 
 test: $(READY) ## run the tests (ARGS="-k losses" for some of them, TEST_WORKERS=2 processes)
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
@@ -99,9 +103,9 @@ constraints: ## pin anew the newest versions that setup.cfg admits, in constrain
 	$(PYTHON) -c '$(SUPPORTED)' && $(PYTHON) -m venv "$$folder/venv" && \
 	echo "torch==$(TORCH_VERSION)" > "$$folder/torch.txt" && \
 	"$$folder/venv/bin/python" -m pip install --quiet --dry-run --ignore-installed --report "$$folder/report.json" \
-	  -c "$$folder/torch.txt" ".[dev,quantization]" && \
-	{ echo "# What a set-up installs, to the version. Made by 'make constraints' from setup.cfg and the Makefile's"; \
-	  echo "# TORCH_VERSION; run it to move to newer versions, then 'make check', and commit the two together."; \
+	  -c "$$folder/torch.txt" ".[dev,mlflow,quantization,setfit,wandb]" && \
+	{ echo "# What a set-up and the extras install, to the version. Made by 'make constraints' from setup.cfg and the"; \
+	  echo "# Makefile's TORCH_VERSION; run it to move to newer versions, then 'make check', and commit the two together."; \
 	  "$$folder/venv/bin/python" -c '$(PINNED)' < "$$folder/report.json"; } > "$$folder/constraints.txt" && \
 	cp "$$folder/constraints.txt" constraints.txt && echo "constraints.txt: $$(grep -c == constraints.txt) versions"
 

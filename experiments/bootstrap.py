@@ -55,7 +55,8 @@ def paired_answers(*methods: Sequence["RunRecord"]) -> list[Answers] | None:
     sides = [[_at(records, seed) for seed in common_seeds] for records in methods]
     if not common_seeds:
         return None
-    common = functools.reduce(np.intersect1d, [_keys(record) for side in sides for record in side])
+    first, *others = [_keys(record) for side in sides for record in side]
+    common = functools.reduce(_shared, others, np.unique(first))
     templates = np.unique(common >> 32)
     examples = np.unique(common & 0xFFFFFFFF)
     if not common.size or common.size != templates.size * examples.size:
@@ -91,14 +92,19 @@ def _keys(record: "RunRecord") -> NDArray[np.int64]:
     return table["template"].to_numpy(np.int64) << 32 | table["example"].to_numpy(np.int64)
 
 
+def _shared(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The keys that are in both, sorted if the one's are; most often both are the same."""
+    return one if np.array_equal(one, other) else np.intersect1d(one, other)
+
+
 def _correct(record: "RunRecord", common: NDArray[np.int64]) -> NDArray[np.bool_]:
     """(common,), whether the predictions of these keys are right."""
     keys = _keys(record)
+    right: NDArray[np.bool_] = (record.predictions["gold"] == record.predictions["predicted"]).to_numpy()
+    if np.array_equal(keys, common):
+        return right
     order = np.argsort(keys)
-    places = order[np.searchsorted(keys, common, sorter=order)]
-    right = (record.predictions["gold"] == record.predictions["predicted"]).to_numpy()
-    chosen: NDArray[np.bool_] = right[places]
-    return chosen
+    return right[order[np.searchsorted(keys, common, sorter=order)]]
 
 
 def median_accuracy(task: Answers) -> float:
@@ -120,8 +126,9 @@ def resampled_medians(methods: Sequence[Answers], generator: np.random.Generator
 
 def _resampled(methods: Sequence[Answers], generator: np.random.Generator, resamples: int) -> Floats:
     runs, templates, examples = methods[0].shape
-    drawn = generator.multinomial(examples, np.full(examples, 1 / examples), size=resamples)  # (resamples, examples)
-    weights = 100 * drawn / examples
+    drawn = generator.integers(examples, size=(resamples, examples))
+    flat = (drawn + examples * np.arange(resamples)[:, None]).ravel()
+    weights = 100 * np.bincount(flat, minlength=drawn.size).reshape(drawn.shape) / examples  # how often each was drawn
     row = generator.integers(runs, size=(resamples, runs))
     column = generator.integers(templates, size=(resamples, templates))
     which = np.arange(resamples)[:, None, None], row[:, :, None], column[:, None, :]

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from tfew_pl import __version__
 from tfew_pl.errors import UserError
+from tfew_pl.processes import is_first
 
 COMMANDS = tuple(
     (
@@ -101,7 +102,8 @@ class _Echo(logging.Handler):
     """Shows what our own packages log; libraries have ways of their own."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        typer.echo(f"tfew: {self.format(record)}", err=True)
+        if is_first():
+            typer.echo(f"tfew: {self.format(record)}", err=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -128,5 +130,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    typer.echo(f"tfew: {message}", err=True)
+    if is_first():  # the processes that compute together fail alike
+        typer.echo(f"tfew: {message}", err=True)
     sys.exit(code)

@@ -10,6 +10,7 @@ import numpy as np
 from experiments.bootstrap import RESAMPLES, answers, mean_accuracy, median_accuracy
 from experiments.comparison import compare
 from experiments.ranks import Ranking, ranking
+from experiments.statistics import unlabeled_tasks
 
 if TYPE_CHECKING:
     from tfew_pl.record import RunRecord
@@ -27,6 +28,8 @@ class Contrasts:
     """A dictionary a variant; accuracies in percent, differences in points."""
     ranking: Ranking | None
     """Over the tasks that all variants have runs of; None for a single variant."""
+    unlabeled: tuple[str, ...] = ()
+    """Tasks that are left out, as their evaluation examples have no labels."""
 
     def values(self) -> dict[str, Any]:
         """The same for programs."""
@@ -34,17 +37,20 @@ class Contrasts:
             "reference": self.reference,
             "rows": list(self.rows),
             "ranking": None if self.ranking is None else dataclasses.asdict(self.ranking),
+            "unlabeled": list(self.unlabeled),
         }
 
 
 def contrasts(variants: Mapping[str, Sequence["RunRecord"]], reference: str, resamples: int = RESAMPLES) -> Contrasts:
-    """Compares every variant with the reference.
+    """Compares every variant with the reference, on the tasks whose evaluation examples have labels.
 
     Args:
         variants: the records of each, one or more.
         reference: one of their names.
         resamples: of every bootstrap interval.
     """
+    unlabeled = unlabeled_tasks(record for records in variants.values() for record in records)
+    variants = {name: [r for r in records if r.spec.task not in unlabeled] for name, records in variants.items()}
     tasks = sorted(set.intersection(*({record.spec.task for record in records} for records in variants.values())))
     right = {
         name: [answers([r for r in records if r.spec.task == task]) for task in tasks]
@@ -73,7 +79,7 @@ def contrasts(variants: Mapping[str, Sequence["RunRecord"]], reference: str, res
                 "rank": ranks and ranks.ranks[name],
             }
         )
-    return Contrasts(reference, tuple(rows), ranks)
+    return Contrasts(reference, tuple(rows), ranks, unlabeled)
 
 
 def _interval(name: str, estimate: Any) -> dict[str, float | None]:

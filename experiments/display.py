@@ -16,6 +16,7 @@ from rich.table import Column
 from experiments.events import Event, Failed, Finished, FinishedElsewhere, Progressed, Repeated, Started
 from experiments.grid import GridRun
 from experiments.time_left import TimeLeft
+from tfew_pl.processes import is_first
 from tfew_pl.spec import ZERO_SHOT
 
 _BAR = 24
@@ -75,7 +76,7 @@ def show_progress(name: str) -> Iterator[Callable[[str, float], None]]:
         TaskProgressColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not (console.is_terminal and is_first()),
     ) as bar:
         task = bar.add_task(escape(name), total=1.0, stage="loading")
         yield lambda stage, fraction: bar.update(task, completed=fraction, stage=stage)

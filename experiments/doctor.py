@@ -145,11 +145,14 @@ def device() -> Finding:
     """What runs compute on."""
     import torch
 
+    from tfew_pl.matmul_precision import known_finding
+
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
         return Finding("device", "ok", f"CUDA: {names}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Finding("device", "ok", f"CPU, {cores} cores, {torch.get_num_threads()} threads")
+    products = f"fp32 products by `{known_finding().precision}`"
+    return Finding("device", "ok", f"CPU, {cores} cores, {torch.get_num_threads()} threads, {products}")
 
 
 def hub() -> Finding:

@@ -10,17 +10,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from experiments.gpus import GPU
+from experiments.published import EXAMPLE_TOKENS, SHOT_TOKENS
 from tfew_pl import backbones, costs
+from tfew_pl.costs import Price
+from tfew_pl.registry import get_classifier, registered_classifiers
 from tfew_pl.shapes import SHAPES, VOCABULARY, Shape
 from tfew_pl.spec import IN_CONTEXT, RunSpec
 from tfew_pl.tasks import get_task
 from tfew_pl.tasks.data import load_data
 
-TOKENS = 103
-"""Median length of an example with all of its choices, where no finished run says another (Section 4.2)."""
-SHOT_TOKENS = 98
-"""Median length of an example in a context (Section 4.2)."""
 _BUCKETS = 32
 """Of T5's relative positions."""
 
@@ -51,26 +49,46 @@ def measured_lengths(records: Iterable[Mapping[str, Any]]) -> dict[tuple[str, st
     return {key: statistics.median(values) for key, values in found.items()}
 
 
-def estimate(spec: RunSpec, gpu: GPU, utilization: float, lengths: Lengths) -> Estimate | None:
-    """What a run will cost on a GPU; None where the backbone's size is not known without loading it.
+def estimate(spec: RunSpec, price: Price, lengths: Lengths) -> Estimate | None:
+    """What a run will cost alone; None where the backbone's size is not known without loading it.
 
     Args:
         spec: resolved.
-        gpu: on which it is done alone.
-        utilization: share of the GPU's peak that is reached.
-        lengths: of examples, where known.
+        price: of the machine.
+        lengths: of examples, where known; else the paper's median is taken.
     """
+    tokens = lengths.get((spec.task, spec.backbone), EXAMPLE_TOKENS)
+    flops = _classifier_flops(spec, tokens) if spec.method in registered_classifiers() else _flops(spec, tokens)
+    if flops is None:
+        return None
+    return Estimate(flops, flops / price.flops_per_second, price.of_flops(flops))
+
+
+def _flops(spec: RunSpec, tokens: float) -> float | None:
     parameters = backbone_parameters(spec.backbone)
     if parameters is None:
         return None
-    task = get_task(spec.task)
-    tokens = lengths.get((spec.task, spec.backbone), TOKENS)
-    shots = (spec.shots or task.shots) if spec.method == IN_CONTEXT else 0
+    shots = _shots(spec) if spec.method == IN_CONTEXT else 0
     flops = _predictions(spec) * costs.inference_flops(parameters, tokens, shots, SHOT_TOKENS)
     if spec.trains:
         flops += costs.training_flops(parameters, tokens, spec.recipe.steps, spec.recipe.batch_size)
-    seconds = flops / (gpu.peak_flops * utilization)
-    return Estimate(flops, seconds, seconds / 3600 * gpu.dollars_per_hour)
+    return flops
+
+
+def _classifier_flops(spec: RunSpec, tokens: float) -> float | None:
+    method = get_classifier(spec.method, spec.options)
+    parameters = method.parameters(spec.backbone)
+    if parameters is None:
+        return None
+    examples, _ = _sizes(spec.task, spec.data)
+    inference = min(examples, spec.evaluation.examples or examples) * costs.inference_flops(
+        parameters, tokens, encoder_decoder=False
+    )
+    return inference + costs.training_flops(parameters, tokens, 1, method.texts(_shots(spec)), encoder_decoder=False)
+
+
+def _shots(spec: RunSpec) -> int:
+    return spec.shots or get_task(spec.task).shots
 
 
 def _predictions(spec: RunSpec) -> int:

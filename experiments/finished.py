@@ -1,4 +1,4 @@
-"""The finished runs of a shipped grid, for tables and figures."""
+"""The finished runs of a grid, for tables, figures and comparisons."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from tfew_pl.errors import UserError
+
 if TYPE_CHECKING:
     from experiments.grid import Grid
     from experiments.tables.variants import Variant
+    from tfew_pl.record import RunRecord
     from tfew_pl.store import RunStore
+
+Records = dict[str, list["RunRecord"]]
+"""By variant, without the variants that have none."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,32 @@ class Finished:
         """Number of runs."""
         return sum(len(variant.specs) for variant in self.variants)
 
+    def records(self) -> Records:
+        """The records by variant."""
+        return {variant.name: list(variant.records) for variant in self.variants if variant.records}
+
     def warn(self) -> None:
-        """Says on standard error which runs are missing, if any are."""
+        """Says on standard error how many runs are missing, if any are."""
         if self.found < self.asked:
-            missing = f"{self.asked - self.found} of {self.asked} runs are missing in {self.store}"
-            typer.echo(f"tfew: {missing}; make them with: {self.command}", err=True)
+            typer.echo(f"tfew: {self._missing(self.command)}", err=True)
+
+    def require(self, command: str, variants: int | None = None) -> None:
+        """Refuses to go on without the runs.
+
+        Args:
+            command: what makes them.
+            variants: how many, at least, must have all of their runs; all if left out.
+
+        Raises:
+            UserError: runs are missing; the message names the command.
+        """
+        complete = sum(not variant.missing for variant in self.variants)
+        if complete < (len(self.variants) if variants is None else variants):
+            raise UserError(self._missing(command))
+
+    def _missing(self, command: str) -> str:
+        missing = self.asked - self.found
+        return f"{missing} of {self.asked} runs are missing in {self.store}; make them with: {command}"
 
 
 @dataclass(frozen=True)
@@ -74,14 +101,27 @@ class Selection:
         return grid, RunStore(self.store or grid.store)
 
 
-def is_finished(name: str, selection: Selection) -> bool:
-    """Whether every run of a shipped grid has a record.
+@dataclass(frozen=True)
+class Progress:
+    """How far a grid is."""
+
+    grid: str
+    description: str
+    found: int
+    """Number of records."""
+    asked: int
+    """Number of runs."""
+
+
+def progress(name: str, selection: Selection) -> Progress:
+    """How many runs of a shipped grid have a record, without reading any.
 
     Raises:
         UserError: the grid cannot be loaded.
     """
     grid, records = selection.open(name)
-    return {run.spec.digest for run in grid.runs} <= records.digests()
+    asked = {run.spec.digest for run in grid.runs}
+    return Progress(name, grid.description, len(asked & records.digests()), len(asked))
 
 
 def find_finished(name: str, selection: Selection) -> Finished:
@@ -94,3 +134,22 @@ def find_finished(name: str, selection: Selection) -> Finished:
 
     grid, records = selection.open(name)
     return Finished(tuple(find_variants(grid, records)), records.folder, f"tfew grid {name}{selection.flags}")
+
+
+def finished_runs(name: str, store: Path | None) -> Records:
+    """The records of a grid that has at least one.
+
+    Args:
+        name: of the grid file, or of a grid that ships with the package.
+        store: folder of the records; None for the grid's own.
+
+    Raises:
+        UserError: there is no such grid, a record cannot be read, or there is none; the message names the command that
+            makes them.
+    """
+    finished = find_finished(name, Selection(store=store))
+    found = finished.records()
+    if not found:
+        where = f" in {store}" if store is not None else ""
+        raise UserError(f"no run of {name} is finished{where}; make them with: tfew grid {name}")
+    return found

@@ -1,14 +1,20 @@
-"""What GPUs can do at most, and what an hour of one costs."""
+"""What GPUs can do at most, what an hour of one costs, and what a computation on it costs then.
+
+Every number has its source beside it. Prices change, and differ between clouds: `--dollars-per-hour` of `tfew grid`
+and `--price` of `tfew cost` take the place of these.
+"""
 
 from dataclasses import dataclass
 
+from experiments import published
+from tfew_pl.costs import Price
 from tfew_pl.errors import UserError
 from tfew_pl.naming import look_up
 
-MODEL_FLOPS_UTILIZATION = 0.05
-"""Share of the peak that such runs reach: the paper's own (Section 4.2), 2.7e16 FLOPs in half an hour on an A100.
-Small batches of short inputs leave most of a GPU idle; of a model of a few million parameters it says nothing.
-"""
+A100_PEAK = 312e12
+MODEL_FLOPS_UTILIZATION = published.TRAINING_FLOPS / published.TRAINING_SECONDS / A100_PEAK
+"""Share of the peak that such runs reach, 4.8 %: what the paper says of its own (Section 4.2). Small batches of short
+inputs leave most of a GPU idle; of a model of a few million parameters it says nothing."""
 
 
 @dataclass(frozen=True)
@@ -17,23 +23,48 @@ class GPU:
 
     name: str
     peak_flops: float
-    """A second, dense, in bfloat16 with sums in single precision: the maker's data sheet."""
+    """A second, dense, in bfloat16 with sums in single precision."""
+    peak_source: str
+    """The maker's document. Its numbers with sparsity are twice the dense ones."""
     dollars_per_hour: float
-    """On demand, of one GPU."""
+    """Of one GPU."""
     price_source: str
-    """Whose price, and of when."""
+    """Whose price, of when, and where it was read."""
+
+    def price(self, utilization: float = MODEL_FLOPS_UTILIZATION) -> Price:
+        """What its computations cost, at a share of its peak."""
+        return Price(self.name, self.dollars_per_hour, self.peak_flops * utilization)
 
 
 GPUS = {
     gpu.name: gpu
     for gpu in (
-        GPU("a100", 312e12, 3.67, "Azure NC24ads A100 v4, East US, 2025"),
-        GPU("h100", 989e12, 6.88, "an eighth of AWS p5.48xlarge, us-east-1, from June 2025"),
-        GPU("l4", 121e12, 0.80, "AWS g6.xlarge, us-east-1, 2025"),
-        GPU("a10g", 70e12, 1.01, "AWS g5.xlarge, us-east-1, June 2026"),
+        GPU(
+            "a100",
+            A100_PEAK,
+            "https://www.nvidia.com/content/dam/en-zz/Solutions/Data-Center/a100/pdf/"
+            "nvidia-a100-datasheet-us-nvidia-1758950-r4-web.pdf",
+            published.TRAINING_DOLLARS / published.TRAINING_SECONDS * 3600,
+            "Azure, 2022, by Section 4.2 of the paper: about $2 for half an hour",
+        ),
+        GPU(
+            "h100",  # SXM: 1,979e12 with sparsity
+            989e12,
+            "https://www.nvidia.com/en-us/data-center/h100/",
+            4.916,
+            "AWS Capacity Blocks, an eighth of p5.48xlarge, December 2024, aws.amazon.com/ec2/capacityblocks/pricing",
+        ),
+        GPU(
+            "l4",  # 242e12 with sparsity
+            121e12,
+            "https://www.nvidia.com/en-us/data-center/l4/",
+            0.80,
+            "assumed; AWS G6 was said to cost $0.80 to $1.10 in March 2026, "
+            "costnimbus.com/article/gpu-cost-management-ml-teams",
+        ),
     )
 }
-"""By name. Prices change: `--dollars-per-hour` takes the place of these."""
+"""By name."""
 
 
 def choose_gpu(name: str, dollars_per_hour: float | None) -> GPU:
@@ -47,4 +78,23 @@ def choose_gpu(name: str, dollars_per_hour: float | None) -> GPU:
         return gpu
     if not 0 < dollars_per_hour < float("inf"):
         raise UserError(f"--dollars-per-hour {dollars_per_hour}: give a positive number")
-    return GPU(gpu.name, gpu.peak_flops, dollars_per_hour, "as given")
+    return GPU(gpu.name, gpu.peak_flops, gpu.peak_source, dollars_per_hour, "as given")
+
+
+def parse_price(text: str) -> Price:
+    """The price of a GPU by its name, or one given as NAME=DOLLARS_PER_HOUR@FLOPS_PER_SECOND.
+
+    Raises:
+        UserError: it is neither.
+    """
+    name, given, numbers = text.partition("=")
+    if not given:
+        return look_up("price", text, GPUS).price()
+    try:
+        dollars, flops = map(float, numbers.split("@"))
+    except ValueError:
+        dollars = flops = 0.0
+    if not (name and 0 < dollars < float("inf") and 0 < flops < float("inf")):
+        example = "h100=2.50@5e13"
+        raise UserError(f"--price {text}: expected a name or NAME=DOLLARS_PER_HOUR@FLOPS_PER_SECOND, such as {example}")
+    return Price(name, dollars, flops)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from tfew_pl.matmul_precision import Choice as MatmulPrecision
+from tfew_pl.matmul_precision import set_matmul_precision
 from tfew_pl.spec import RunSpec
 
 Progress = Callable[[str, float], None]
@@ -40,24 +42,35 @@ class RunAndSave:
     """Whether records keep what was trained."""
     checkpoint_every: int = 100
     """Steps after which a training's state is kept, to be taken up again by who does a killed run anew; 0 for never."""
+    loggers: tuple[str, ...] = ()
+    """Names of `tfew_pl.loggers`; they write into the store's folder."""
+    matmul_precision: MatmulPrecision = "auto"
+    """Of fp32 products; numbers depend on it."""
 
     def __call__(self, specs: Sequence[RunSpec], progress: Progress) -> tuple[float, ...]:
         """Does them and returns the medians of their accuracies over templates."""
         import torch
 
+        from tfew_pl.allocator import keep_freed_memory
+        from tfew_pl.loggers import LogTo
+        from tfew_pl.processes import is_first
         from tfew_pl.record import median_accuracy
         from tfew_pl.resume import CHECKPOINTS, Checkpoint
         from tfew_pl.run import run_group
         from tfew_pl.store import RunStore
 
         torch.set_num_threads(self.threads)
+        keep_freed_memory()
+        set_matmul_precision(self.matmul_precision)
         store = RunStore(self.store)
         checkpoint = None
         if self.checkpoint_every and specs[0].trains:
             checkpoint = Checkpoint(self.store / CHECKPOINTS, specs, self.checkpoint_every)
-        records = run_group(specs, progress=progress, trainer=self.trainer, checkpoint=checkpoint)
-        for record in records:
-            store.save(record if self.keep_adaptations else replace(record, adaptation=None))
-        if checkpoint is not None:
-            checkpoint.forget()
+        log = LogTo(self.loggers, self.store)
+        records = run_group(specs, progress=progress, trainer=self.trainer, checkpoint=checkpoint, log=log)
+        if is_first():
+            for record in records:
+                store.save(record if self.keep_adaptations else replace(record, adaptation=None))
+            if checkpoint is not None:
+                checkpoint.forget()
         return tuple(median_accuracy(record.accuracy) for record in records)

@@ -2,7 +2,7 @@
 
 import json as json_module
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # rich is imported when something is shown
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 """The `--json` flag of every listing."""
 
+_MANY = 500
+"""Rows of a table for which rich is too slow."""
 _WIDE = 1000
 """Columns of an output that is not a terminal: nothing is cut or wrapped for a reader that does not see."""
 
@@ -47,6 +49,9 @@ def console() -> "Console":
 
 def show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
     """Prints rows under their columns' titles."""
+    if len(rows) > _MANY:
+        typer.echo("\n".join(_aligned(rows, columns)))
+        return
     from rich import box
     from rich.table import Table
 
@@ -59,6 +64,21 @@ def show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> 
     with out.capture() as captured:
         out.print(table)
     typer.echo("\n".join(line.rstrip() for line in captured.get().strip("\n").split("\n")))
+
+
+def _aligned(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> Iterator[str]:
+    """The same lines as rich's, which takes a millisecond a row; a narrow terminal wraps them by itself."""
+    texts = [[column.text(row) for column in columns] for row in rows]
+    titles = [column.title for column in columns]
+    widths = [max(map(len, column)) for column in zip(titles, *texts, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = zip(cells, widths, columns, strict=True)
+        return "   ".join(c.rjust(w) if column.align == "right" else c.ljust(w) for c, w, column in padded).rstrip()
+
+    yield line(titles)
+    yield "─" * (sum(widths) + 3 * (len(widths) - 1))
+    yield from map(line, texts)
 
 
 def show_json(value: Any) -> None:

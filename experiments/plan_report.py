@@ -58,7 +58,8 @@ def plan(grid: Grid, store: RunStore, gpu: GPU, utilization: float) -> list[Plan
             return "failed", failure.reason
         return "to do", ""
 
-    return [Planned(run, *state(run.spec.digest), estimate(run.spec, gpu, utilization, lengths)) for run in grid.runs]
+    price = gpu.price(utilization)
+    return [Planned(run, *state(run.spec.digest), estimate(run.spec, price, lengths)) for run in grid.runs]
 
 
 def show_plan(grid: Grid, store: RunStore, gpu: GPU, utilization: float, json: bool) -> None:
@@ -74,8 +75,9 @@ def show_plan(grid: Grid, store: RunStore, gpu: GPU, utilization: float, json: b
     typer.echo(f"all runs: {_cost(_sum('all', runs))}")
     typer.echo(f"runs to do: {_cost(_sum('to do', [p for p in runs if p.state != 'done']))}")
     typer.echo(
-        f"Estimated by the paper's formulas, for one {gpu.name} at {100 * utilization:g} % of its peak of "
-        f"{gpu.peak_flops / 1e12:g} TFLOP/s and ${gpu.dollars_per_hour:.2f} an hour ({gpu.price_source})."
+        f"Estimated by the paper's formulas, for one {gpu.name} at {100 * utilization:.1f} % of its peak of "
+        f"{gpu.peak_flops / 1e12:g} TFLOP/s ({gpu.peak_source}) and ${gpu.dollars_per_hour:.2f} an hour "
+        f"({gpu.price_source})."
     )
 
 

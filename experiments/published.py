@@ -16,6 +16,8 @@ SHOT_TOKENS = 98
 """Median length of an example in a context, with its correct choice (Section 4.2)."""
 SHOTS = 41
 """Median number of few-shot examples (Section 4.2)."""
+TRAINING_FLOPS, TRAINING_SECONDS, TRAINING_DOLLARS = 2.7e16, 1800.0, 2.0
+"""Of training T-Few on T0 with 11 billion parameters: about half an hour on one A100, about $2 (Section 4.2)."""
 
 PEFT_METHODS = {
     "full": "Full fine-tuning",

@@ -12,8 +12,8 @@ from tfew_pl import backbones
 from tfew_pl.errors import UserError
 from tfew_pl.naming import look_up
 from tfew_pl.recipe import RECIPES, Recipe, without
-from tfew_pl.registry import method_class, registered_methods
-from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, RunSpec
+from tfew_pl.registry import check_method, classifier_class, method_class, registered_classifiers, registered_methods
+from tfew_pl.spec import RunSpec
 from tfew_pl.tasks import get_task
 
 WITHOUT = "without"
@@ -55,8 +55,7 @@ def build_spec(values: Mapping[str, Any]) -> tuple[RunSpec | None, list[str]]:
     _check_names(values, problems)
     if not problems:
         try:
-            recipe = {**method_recipe(values.get("method", RunSpec.method)), **task_recipe(values)}
-            values = merged({"recipe": recipe}, values)
+            values = merged(_defaults(values), values)
         except UserError as error:
             problems.append(str(error))
     built = _build(RunSpec, values, "", problems)
@@ -79,6 +78,14 @@ def recipe_values(name: str) -> dict[str, Any]:
     """
     recipe, default = dataclasses.asdict(look_up("recipe", name, RECIPES)), dataclasses.asdict(Recipe())
     return {key: value for key, value in recipe.items() if value != default[key]}
+
+
+def _defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What the method and the task of a spec's values set where nobody else does."""
+    method = values.get("method", RunSpec.method)
+    if _is_classifier(method):
+        return {"backbone": classifier_class(method).backbone}
+    return {"recipe": {**method_recipe(method), **task_recipe(values)}}
 
 
 def method_recipe(name: str) -> dict[str, Any]:
@@ -140,12 +147,14 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
     return f"unknown; did you mean {' or '.join(near)}?" if near else f"unknown; there are {', '.join(known)}"
 
 
+def _is_classifier(method: object) -> bool:
+    return isinstance(method, str) and method in registered_classifiers()
+
+
 def _check_names(values: Mapping[str, Any], problems: list[str]) -> None:
-    checks: dict[str, Callable[[str], object]] = {
-        "task": get_task,
-        "method": lambda name: look_up("method", name, {**registered_methods(), ZERO_SHOT: None, IN_CONTEXT: None}),
-        "backbone": backbones.resolve,
-    }
+    checks: dict[str, Callable[[str], object]] = {"task": get_task, "method": check_method}
+    if not _is_classifier(values.get("method")):  # whose encoders are no such backbones
+        checks["backbone"] = backbones.resolve
     for key, check in checks.items():
         if isinstance(values.get(key), str):
             try:

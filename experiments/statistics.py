@@ -32,6 +32,11 @@ def spread(values: Iterable[float]) -> Spread:
     return Spread(float(middle), float(high - low))
 
 
+def unlabeled_tasks(records: Iterable["RunRecord"]) -> tuple[str, ...]:
+    """The tasks of runs whose evaluation examples have no labels, as RAFT's have none: there is no accuracy."""
+    return tuple(sorted({record.spec.task for record in records if not record.accuracy}))
+
+
 @dataclass(frozen=True)
 class TaskAccuracy:
     """A method's accuracy on a task, in percent, over its runs and templates."""
@@ -50,8 +55,11 @@ def task_accuracy(records: Sequence["RunRecord"]) -> TaskAccuracy:
     """The accuracy over a task's runs, which differ in their seed only.
 
     Raises:
-        ValueError: there is no record, or they are of several tasks or have different templates.
+        ValueError: there is no record, they are of several tasks or have different templates, or the evaluation
+            examples have no labels.
     """
+    if without := unlabeled_tasks(records):
+        raise ValueError(f"the evaluation examples of {', '.join(without)} have no labels: there is no accuracy")
     tasks = {record.spec.task for record in records}
     templates = {tuple(sorted(record.accuracy)) for record in records}
     examples = {len(record.predictions) // len(record.accuracy) for record in records}

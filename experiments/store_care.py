@@ -1,6 +1,7 @@
 """Keeping a store in order: what is wrong with a record, and what may be thrown away."""
 
 import math
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +75,16 @@ def rubbish(store: RunStore) -> list[Path]:
         if runs <= finished and (not underway if not runs else not runs & underway):
             found.append(path)
     return found
+
+
+def disk_usage(folder: Path) -> int:
+    """Bytes of all files under a folder."""
+    total = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            is_folder = entry.is_dir(follow_symlinks=False)
+            total += disk_usage(Path(entry.path)) if is_folder else entry.stat(follow_symlinks=False).st_size
+    return total
 
 
 def remove(path: Path) -> None:

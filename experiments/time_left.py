@@ -1,6 +1,5 @@
 """How long the runs that are left will take, from those that are done."""
 
-import statistics
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -18,12 +17,14 @@ class TimeLeft:
     def __init__(self, runs: Sequence[GridRun], workers: int) -> None:
         self._left = Counter(run.variant for run in runs)
         self._workers = workers
-        self._seconds: dict[str, list[float]] = defaultdict(list)
+        self._ended: Counter[str] = Counter()
+        self._seconds: dict[str, float] = defaultdict(float)
 
     def finished(self, run: GridRun, seconds: float) -> None:
         """Takes note of a finished run."""
         self._left[run.variant] -= 1
-        self._seconds[run.variant].append(seconds)
+        self._ended[run.variant] += 1
+        self._seconds[run.variant] += seconds
 
     def ended(self, run: GridRun) -> None:
         """Takes note of a run whose time says nothing of the others: it failed, or somebody else did it."""
@@ -35,12 +36,12 @@ class TimeLeft:
         Args:
             underway: seconds that have gone into the runs underway, together.
         """
-        known = [seconds for of_variant in self._seconds.values() for seconds in of_variant]
-        if not known:
+        ended = self._ended.total()
+        if not ended:
             return None
-        overall = statistics.fmean(known)
+        overall = sum(self._seconds.values()) / ended
         work = sum(
-            count * (statistics.fmean(self._seconds[variant]) if self._seconds[variant] else overall)
+            count * (self._seconds[variant] / self._ended[variant] if self._ended[variant] else overall)
             for variant, count in self._left.items()
         )
         return max(0.0, work - underway) / max(1, min(self._workers, self._left.total()))

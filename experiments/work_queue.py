@@ -1,7 +1,7 @@
 """What is left to do of a grid, shared with every other runner of the same store."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,14 +82,14 @@ class WorkQueue:
         """
         for _ in range(len(self._open)):
             group = self._open.popleft()
-            missing = self._without_record(group)
+            missing = self._without_record(group, self.store.has_folder)
             digests = sorted(run.spec.digest for run in missing)
             try:
                 taken = bool(missing) and self._leases.take(digests)
             except OSError as error:
                 raise self.store.unwritable(error) from error
-            # Again: a run may have been finished just before its lease was taken.
-            if taken and (missing := self._without_record(group)):
+            # Again: a run may have been finished, and even packed, just before its lease was taken.
+            if taken and (missing := self._without_record(group, self.store.__contains__)):
                 return Claim(group, missing)
             self._leases.release(digests)
             (self._open if missing else self._ended).append(group)
@@ -136,11 +136,11 @@ class WorkQueue:
             return None
         return Failed(run, None, failure.reason, failure.seconds, Path(failure.log))
 
-    def _without_record(self, group: Group) -> Group:
+    def _without_record(self, group: Group, known: Callable[[RunSpec], bool]) -> Group:
         return tuple(
             run
             for run in group
             if run.spec.digest in self._unreported
-            and run.spec not in self.store
+            and not known(run.spec)
             and self.failures.get(run.spec.digest, self._leases.started) is None
         )

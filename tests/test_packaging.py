@@ -38,11 +38,17 @@ def requirements() -> list[Requirement]:
     return [Requirement(line) for line in named]
 
 
-def optional() -> set[str]:
-    """What an extra that `make` does not install needs, and this environment does not have."""
-    extras = config()["options.extras_require"]
-    named = {canonicalize_name(Requirement(line).name) for key in extras if key != "dev" for line in lines(extras[key])}
-    return {name for name in named if not list(importlib.metadata.distributions(name=name))}
+def installed(name: str) -> bool:
+    return bool(list(importlib.metadata.distributions(name=name)))
+
+
+def needs(name: str, extras: frozenset[str]) -> set[tuple[str, frozenset[str]]]:
+    """What an installed package requires here: names, each with the extras that are asked of it."""
+    return {
+        (canonicalize_name(needed.name), frozenset(needed.extras))
+        for needed in map(Requirement, importlib.metadata.requires(name) or [])
+        if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in {"", *extras})
+    }
 
 
 def pins() -> dict[str, str]:
@@ -94,20 +100,22 @@ def test_every_requirement_is_pinned_within_its_range(requirement: Requirement) 
     assert pins()[canonicalize_name(requirement.name)] in requirement.specifier
 
 
+# torch names the CUDA libraries of its own build, which differ between platforms and follow from its pin.
+PLATFORM = re.compile(r"^(nvidia-.*|cuda-.*|triton.*)$")
+
+
 def test_the_pins_are_closed_over_dependencies() -> None:
-    """Whatever an installed, pinned library needs here is pinned too."""
-    # torch names the CUDA libraries of its own build, which differ between platforms and follow from its pin.
-    platform = re.compile(r"^(nvidia-.*|cuda-.*|triton.*)$")
-    missing = {
-        (name, needed.name)
-        for name in pins()
-        if name not in optional()
-        for needed in map(Requirement, importlib.metadata.requires(name) or [])
-        if (needed.marker is None or needed.marker.evaluate({"extra": ""}))
-        and canonicalize_name(needed.name) not in pins()
-        and not platform.match(canonicalize_name(needed.name))
-    }
-    assert not missing
+    """Whatever is needed here is pinned too, and nothing else; `make` leaves some extras out, and what they need."""
+    open_ones = {(canonicalize_name(needed.name), frozenset(needed.extras)) for needed in requirements()}
+    seen: set[tuple[str, frozenset[str]]] = set()
+    while open_ones:
+        one = open_ones.pop()
+        seen.add(one)
+        if installed(one[0]):
+            open_ones |= {needed for needed in needs(*one) - seen if not PLATFORM.match(needed[0])}
+    found = {name for name, _ in seen}
+    assert not found - set(pins())
+    assert not {name for name in set(pins()) - found if installed(name)}, "pins of what nothing here needs"
 
 
 def test_versions_that_the_makefile_names_agree() -> None:

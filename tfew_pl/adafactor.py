@@ -101,7 +101,21 @@ def _stack(tensors: list[Tensor]) -> Tensor:
 def clip_slots(parameters: Iterable[nn.Parameter], largest: float) -> None:
     """Scales the gradient of each slot whose norm, over all parameters, is above `largest` down to it."""
     gradients = [p.grad for p in parameters if p.grad is not None]
-    squares = torch.stack([g.detach().float().square().flatten(1).sum(1) for g in gradients]).sum(0)
-    scale = (largest / (squares.sqrt() + 1e-6)).clamp(max=1.0)  # (slots,)
+    scale = (largest / (_norms(gradients) + 1e-6)).clamp(max=1.0)  # (slots,)
     for gradient in gradients:
         gradient.mul_(scale.view(-1, *[1] * (gradient.ndim - 1)))
+
+
+def slot_norms(parameters: Iterable[nn.Parameter], slots: int) -> Tensor:
+    """(slots,), the norms of the slots' gradients over all parameters.
+
+    Args:
+        parameters: each (slots, *shape); of any shape where there is one slot.
+        slots: how many.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    return _norms([gradient.reshape(1, -1) for gradient in gradients] if slots == 1 else gradients)
+
+
+def _norms(gradients: Iterable[Tensor]) -> Tensor:
+    return torch.stack([g.detach().float().square().flatten(1).sum(1) for g in gradients]).sum(0).sqrt()

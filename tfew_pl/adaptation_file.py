@@ -24,7 +24,7 @@ def backbone_digest(backbone: nn.Module) -> str:
     It hashes every parameter's name, shape, and up to 256 evenly spaced values in bfloat16, so that it takes
     milliseconds a gigabyte.
     """
-    noted = getattr(backbone, "unquantized_digest", None)
+    noted = getattr(backbone, "known_digest", None)  # of weights that are quantized or sharded
     return noted if isinstance(noted, str) else digest_of(sorted(backbone.named_parameters()))
 
 

@@ -179,7 +179,16 @@ def default_device() -> str:
 
 @lru_cache(maxsize=2)
 def load_backbone(name: str, precision: Precision = "fp32", device: str | None = None) -> Backbone:
-    """Loads a backbone and its tokenizer; a second call gives the same one.
+    """As `read_backbone`; a second call gives the same one.
+
+    Args:
+        device: where to; None for `default_device`.
+    """
+    return read_backbone(name, precision, device or default_device())
+
+
+def read_backbone(name: str, precision: Precision, device: str) -> Backbone:
+    """Loads a backbone and its tokenizer.
 
     Tensors go from the file to the device one by one. safetensors files are preferred; of `.bin` files only tensors
     are read, and nothing in them is run.
@@ -187,7 +196,7 @@ def load_backbone(name: str, precision: Precision = "fp32", device: str | None =
     Args:
         name: alias, hub id (also `id@revision`) or folder.
         precision: of the weights; see `tfew_pl.spec.Precision`.
-        device: where to; None for `default_device`.
+        device: where to.
 
     Raises:
         UserError: it cannot be found or read.
@@ -200,7 +209,6 @@ def load_backbone(name: str, precision: Precision = "fp32", device: str | None =
 
     from tfew_pl.quantization import QUANTIZED, keep_differentiable, quantization_config
 
-    device = device or default_device()
     sort = kind(name)
     folder = _weights_folder(name)
     loaders = {"t5": transformers.T5ForConditionalGeneration, "mt5": transformers.MT5ForConditionalGeneration}
@@ -277,4 +285,4 @@ def _note_digest(model: Any, folder: Path) -> None:
 
     read = weights.tensor_reader(folder)
     names = sorted(name for name, _ in model.named_parameters())
-    model.unquantized_digest = digest_of((name, read(name)) for name in names)
+    model.known_digest = digest_of((name, read(name)) for name in names)

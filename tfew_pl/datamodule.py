@@ -3,14 +3,15 @@
 import random
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 import pytorch_lightning as pl
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Subset
 
 from tfew_pl.encoding import Encoded, PromptEncoder, collate, in_slot
-from tfew_pl.errors import UserError
 from tfew_pl.ranking import ChoiceBatch
 from tfew_pl.tasks.task import Row
+from tfew_pl.trainer import micro_batch
 
 EVALUATION_TOKENS = 8192
 """Padded tokens, of inputs and choices, in an evaluation batch."""
@@ -171,25 +172,29 @@ class TFewDataModule(pl.LightningDataModule):
         self._batch_size = batch_size
 
     def train_dataloader(self) -> DataLoader[list[Encoded]]:
-        """Micro-batches; the recipe's batch size is divided among devices and accumulated micro-batches."""
-        trainer = self.trainer
-        parts = 1 if trainer is None else trainer.world_size * trainer.accumulate_grad_batches
-        if self._batch_size % parts:
-            raise UserError(
-                f"a batch of {self._batch_size} cannot be divided into {parts} equal parts (devices x accumulated "
-                f"micro-batches): change --devices, --accumulate or recipe.batch_size"
-            )
+        """Micro-batches; the recipe's batch size is divided among devices and accumulated micro-batches.
+
+        The devices take the positions in turn, so that together they take the batch that one device would.
+        """
+        size = self._batch_size if self.trainer is None else micro_batch(self.trainer, self._batch_size)
         draws = SlotDraws(self._trainings)
         # After the last step there is a batch left that nobody asks for: without one, Lightning starts no training.
         first = min(self._done * self._batch_size, len(draws) - self._batch_size)
         left = Subset(draws, range(first, len(draws))) if first else draws
-        return DataLoader(left, batch_size=self._batch_size // parts, collate_fn=collate_slots)
+        return DataLoader(left, batch_size=size, sampler=self._share(left), collate_fn=collate_slots)
 
     def val_dataloader(self) -> DataLoader[ChoiceBatch]:
         """Whole batches of every example and template."""
         on_cpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cpu"
-        tokens = CPU_EVALUATION_TOKENS if on_cpu else EVALUATION_TOKENS
-        return DataLoader(EvaluationBatches(self._examples, tokens), batch_size=None)
+        batches = EvaluationBatches(self._examples, CPU_EVALUATION_TOKENS if on_cpu else EVALUATION_TOKENS)
+        return DataLoader(batches, batch_size=None, sampler=self._share(batches))
+
+    def _share(self, data: Dataset[Any]) -> "DistributedSampler[Any] | None":
+        """Every so-manyth item for this device; the first ones once more for those that would have one less."""
+        trainer = self.trainer
+        if trainer is None or trainer.world_size == 1:
+            return None
+        return DistributedSampler(data, trainer.world_size, trainer.global_rank, shuffle=False)
 
     test_dataloader = val_dataloader
     predict_dataloader = val_dataloader

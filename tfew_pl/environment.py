@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,10 +13,10 @@ import torch
 PACKAGES = ("tfew_pl", "torch", "pytorch-lightning", "transformers", "datasets", "promptsource", "numpy")
 
 
-def package_versions() -> dict[str, str | None]:
-    """Versions of the packages on which numbers depend; None for one that is not installed."""
+def package_versions(others: Sequence[str] = ()) -> dict[str, str | None]:
+    """Versions of the packages on which numbers depend, these and others; None for one that is not installed."""
     versions: dict[str, str | None] = {}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *others):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
@@ -38,13 +39,14 @@ def commit() -> str | None:
         return None
 
 
-def describe(device: torch.device) -> dict[str, Any]:
-    """The environment of a run: device, threads, versions, commit."""
+def describe(device: torch.device, others: Sequence[str] = ()) -> dict[str, Any]:
+    """The environment of a run: device, threads, precision of fp32 products, versions (of others too), commit."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
         "device": f"{device.type} ({name})",
         "threads": torch.get_num_threads(),
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "python": platform.python_version(),
-        "packages": package_versions(),
+        "packages": package_versions(others),
         "commit": commit(),
     }

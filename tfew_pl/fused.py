@@ -19,7 +19,8 @@ class _RMSNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-        scale = x.square().mean(-1, keepdim=True).add_(epsilon).rsqrt_()
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # in one pass
+        scale = norm.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
         normalized = x * scale
         ctx.save_for_backward(normalized, weight, scale)
         return normalized * weight

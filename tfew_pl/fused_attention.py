@@ -19,9 +19,12 @@ class _Attention(torch.autograd.Function):
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, heads: int) -> Tensor:
         batch = len(q)
         q, k, v = (_split(x, heads) for x in (q, k, v))  # (batch x heads, length, d_kv)
-        scores = torch.bmm(q, k.transpose(1, 2))
-        if bias is not None:
-            scores.view(batch, heads, *scores.shape[1:]).add_(bias)
+        if bias is not None and len(bias) == batch and bias.shape[1:] == (heads, q.shape[1], k.shape[1]):
+            scores = torch.baddbmm(bias.view(batch * heads, q.shape[1], k.shape[1]), q, k.transpose(1, 2))
+        else:
+            scores = torch.bmm(q, k.transpose(1, 2))
+            if bias is not None:
+                scores.view(batch, heads, *scores.shape[1:]).add_(bias)
         p = scores.softmax(-1)  # (batch x heads, queries, keys)
         ctx.save_for_backward(q, k, v, p)
         ctx.heads, ctx.bias_shape = heads, None if bias is None else bias.shape
@@ -87,6 +90,22 @@ def _plain(*tensors: Tensor) -> bool:
     return not torch.is_autocast_enabled("cpu") and len({x.dtype for x in tensors}) == 1
 
 
+class Biases:
+    """What is added to scores in the layers of a stack, which share it as long as they are given the same."""
+
+    def __init__(self) -> None:
+        self._parts: tuple[Tensor, Tensor] | None = None
+        self._total: Tensor | None = None
+
+    def total(self, position_bias: Tensor | None, mask: Tensor | None) -> Tensor | None:
+        """Their sum, (batch, heads, queries, keys), or what is there of them."""
+        if position_bias is None or mask is None:
+            return mask if position_bias is None else position_bias
+        if self._parts is None or self._parts[0] is not position_bias or self._parts[1] is not mask:
+            self._parts, self._total = (position_bias, mask), position_bias + mask
+        return self._total
+
+
 class FusedAttention(T5Attention):
     """T5's attention module. Called with `fused=True` it returns no attention weights, and takes no cache."""
 
@@ -102,12 +121,13 @@ class FusedAttention(T5Attention):
         mask: Tensor | None = None,
         key_value_states: Tensor | None = None,
         position_bias: Tensor | None = None,
+        biases: Biases | None = None,
     ) -> tuple[Tensor, Tensor | None, None]:
         states = hidden_states if key_value_states is None else key_value_states
         q, k, v = self.q(hidden_states), self.k(states), self.v(states)
         if position_bias is None and self.has_relative_attention_bias:
             position_bias = self.compute_bias(q.shape[1], k.shape[1], device=q.device)
-        bias = position_bias if mask is None else mask if position_bias is None else position_bias + mask
+        bias = (biases or Biases()).total(position_bias, mask)
         mixed = attention(q, k, v, bias, self.n_heads, self.dropout if self.training else 0.0)
         return self.o(mixed), position_bias, None
 

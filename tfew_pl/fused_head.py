@@ -30,7 +30,8 @@ def token_scores(
         wrong: (tokens,), True on tokens whose log(1 - p) is wanted; None for none.
 
     Returns:
-        log p, (tokens,), and log(1 - p) of the wrong tokens, (wrong,), exact also for p near 1, or None; fp32 or better.
+        log p, (tokens,), and log(1 - p) of the wrong tokens, (wrong,), exact also for p near 1, or None; both in fp32
+        or better.
     """
     if not _is_plain_and_frozen(head):
         return _by_parts(head, hidden, state, token, wrong)

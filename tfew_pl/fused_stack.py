@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 from transformers.models.t5.modeling_t5 import T5Block, T5Stack
 
+from tfew_pl.fused_attention import Biases
+
 
 class FusedStack(T5Stack):
     """T5's encoder or decoder.
@@ -48,10 +50,12 @@ class FusedStack(T5Stack):
             mask = causal if mask is None else mask + causal
         cross_mask = _additive(encoder_attention_mask, x.dtype)
         x = self._dropped(self, x)
-        bias = None
+        bias, biases = None, Biases()
         for block in self._blocks():
             layers = block.layer
-            out, bias, _ = layers[0].SelfAttention(layers[0].layer_norm(x), mask=mask, position_bias=bias, fused=True)
+            out, bias, _ = layers[0].SelfAttention(
+                layers[0].layer_norm(x), mask=mask, position_bias=bias, biases=biases, fused=True
+            )
             x = x + self._dropped(layers[0], out)
             if self.is_decoder and encoder_hidden_states is not None:
                 out = layers[1].EncDecAttention(

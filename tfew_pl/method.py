@@ -6,7 +6,6 @@ One slot is ordinary training; several are mixed-task batches (Section 2.1) or s
 A method that changes weights, which a batch shares, has one slot, and says so by `slotted = False`.
 """
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tfew_pl.errors import UserError
+from tfew_pl.options import configure
 from tfew_pl.quantization import is_quantized
 from tfew_pl.setting import Setting
 
@@ -175,13 +175,7 @@ class Method(ABC):
     """Whether it can be attached only with a `Setting`, other than to count its parameters on the meta device."""
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
-        known = {field.name for field in dataclasses.fields(self.Config)}
-        unknown = sorted(set(options or {}) - known)
-        if unknown:
-            raise UserError(
-                f"method {self.name} has no option {', '.join(unknown)}; it has {', '.join(sorted(known)) or 'none'}"
-            )
-        self.config: Any = self.Config(**(options or {}))
+        self.config: Any = configure(self.Config, self.name, options)
 
     def attach(
         self, backbone: nn.Module, *, slots: int = 1, generator: torch.Generator, setting: Setting | None = None

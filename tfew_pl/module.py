@@ -14,8 +14,10 @@ from transformers import T5ForConditionalGeneration, get_linear_schedule_with_wa
 from tfew_pl import losses
 from tfew_pl.adafactor import SlotAdafactor, clip_slots
 from tfew_pl.icl.cached import CachedContexts
+from tfew_pl.losses import Counts, one_device
 from tfew_pl.method import Adaptation
 from tfew_pl.predictions import RankedChoices
+from tfew_pl.processes import mean_over_devices
 from tfew_pl.ranking import ChoiceBatch, ChoiceScores, score_choices
 from tfew_pl.recipe import Recipe
 from tfew_pl.splitting import joined, overhead_in_tokens, split_by_length
@@ -76,22 +78,32 @@ class TFewModule(pl.LightningModule):
         self.backbone.train(self.recipe.dropout == "checkpoint")
 
     def losses(self, batch: ChoiceBatch) -> Tensor:
-        """The sum of the weighted losses, over slots too: slots share no parameter."""
+        """The sum of the weighted losses, over slots too: slots share no parameter.
+
+        In a training on several devices, a mean over the whole batch; see `losses`.
+        """
         recipe = self.recipe
         slots = 1 if self.adaptation is None else self.adaptation.slots
         paper_form = recipe.unlikelihood_form == "paper"
         scores = self._score_by_length(batch, complement=paper_form and recipe.unlikelihood_weight > 0)
+        counts = self._over_devices
         parts = {}
         if recipe.lm_weight:
-            parts["lm"] = losses.lm_loss(scores, batch, slots)
+            parts["lm"] = losses.lm_loss(scores, batch, slots, over_devices=counts)
         if recipe.unlikelihood_weight:
             form = losses.unlikelihood_loss if paper_form else losses.release_unlikelihood_loss
-            parts["unlikelihood"] = form(scores, batch, recipe.unlikelihood_eos, slots)
+            parts["unlikelihood"] = form(scores, batch, recipe.unlikelihood_eos, slots, over_devices=counts)
         if recipe.length_norm_weight:
-            parts["length_norm"] = losses.length_norm_loss(scores, batch, slots)
+            parts["length_norm"] = losses.length_norm_loss(scores, batch, slots, over_devices=counts)
         self._remember(parts)
         weights = {name: getattr(recipe, f"{name}_weight") for name in parts}
         return torch.stack([weights[name] * value.sum() for name, value in parts.items()]).sum()
+
+    @property
+    def _over_devices(self) -> Counts:
+        """What takes a tensor of this device to the mean over the devices of a training."""
+        divided = self._trainer is not None and self.trainer.world_size > 1
+        return mean_over_devices if divided else one_device
 
     def training_step(self, batch: ChoiceBatch, batch_index: int) -> Tensor:
         """The losses of a batch."""
@@ -104,16 +116,24 @@ class TFewModule(pl.LightningModule):
         self._batches += 1
 
     def on_train_batch_end(self, outputs: Any, batch: ChoiceBatch, batch_index: int) -> None:
-        """Notes the mean losses fifty times a training."""
+        """Notes the mean losses."""
         step = self.global_step
-        every = max(1, self.recipe.steps // 50)
         noted = self._history[-1][0] if self._history else 0
-        if step == noted or (step % every and step != self.recipe.steps):  # the same step: still accumulating
+        if step == noted or not self.notes_at(step):  # the same step: still accumulating
             return
-        reduce = self.trainer.strategy.reduce  # over devices
+        reduce = self.trainer.strategy.reduce  # to the mean over devices
         means = {name: reduce(total / self._batches).tolist() for name, total in self._sums.items()}
         self._history.append((step, means))
         self._sums, self._batches = {}, 0
+
+    def notes_at(self, step: int) -> bool:
+        """Whether losses are noted at the end of a step: fifty times a training."""
+        return step % max(1, self.recipe.steps // 50) == 0 or step == self.recipe.steps
+
+    def noted(self, slot: int = 0) -> dict[str, float]:
+        """The last noted losses of a slot, and `total`, their weighted sum."""
+        means = {name: of[slot] for name, of in self._history[-1][1].items()}
+        return {**means, "total": sum(getattr(self.recipe, f"{name}_weight") * mean for name, mean in means.items())}
 
     def loss_table(self, slot: int = 0) -> pd.DataFrame:
         """The noted losses of a slot: `step` and the mean of each loss since the row before."""
@@ -177,10 +197,11 @@ class TFewModule(pl.LightningModule):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the backbone out of the checkpoint, and the losses noted so far in it."""
+        """Keeps the backbone out of the checkpoint, and the losses noted so far in it; every process calls it."""
         state = checkpoint.get("state_dict", {})
         checkpoint["state_dict"] = {k: v for k, v in state.items() if not k.startswith("backbone.")}
-        checkpoint["losses"] = {"history": list(self._history), "sums": dict(self._sums), "batches": self._batches}
+        sums = {name: self._over_devices(total) for name, total in self._sums.items()}
+        checkpoint["losses"] = {"history": list(self._history), "sums": sums, "batches": self._batches}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Goes on noting losses where the checkpoint was."""

@@ -41,7 +41,7 @@ def prepare(specs: Sequence[RunSpec], backbone: Backbone) -> list[PreparedRun]:
     runs = []
     for spec in specs:
         task = task_of(spec)
-        shots, rows = _split(spec, task, load_data(spec.task, spec.data))
+        shots, rows = split(spec, task, load_data(spec.task, spec.data))
         in_context = spec.method == IN_CONTEXT
         own_rows = None if spec.evaluation.fold is None else (spec.seed, spec.shots)
         evaluation = (spec.task, spec.data, tuple(sorted(spec.task_options.items())), spec.evaluation, own_rows)
@@ -71,8 +71,8 @@ def prepare(specs: Sequence[RunSpec], backbone: Backbone) -> list[PreparedRun]:
     return runs
 
 
-def _split(spec: RunSpec, task: Task, data: TaskData) -> tuple[list[Row], Sequence[Row]]:
-    """The few-shot examples, and what is evaluated."""
+def split(spec: RunSpec, task: Task, data: TaskData) -> tuple[list[Row], Sequence[Row]]:
+    """A run's few-shot examples, and what it evaluates."""
     fold = spec.evaluation.fold
     if spec.method == ZERO_SHOT and fold is None:
         return [], data.evaluation[: spec.evaluation.examples]

@@ -1,6 +1,7 @@
 """Pre-training a method's parameters on a multitask mixture of prompted examples (Section 3.4)."""
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -14,9 +15,10 @@ from torch.utils.data import DataLoader, IterableDataset
 from transformers import PreTrainedTokenizerBase
 
 from tfew_pl.adaptation_file import backbone_digest, to_bytes
-from tfew_pl.backbones import load_backbone
+from tfew_pl.backbones import kind
 from tfew_pl.encoding import Encoded, collate, tokenize
 from tfew_pl.errors import UserError
+from tfew_pl.loggers import NOWHERE, LogTo
 from tfew_pl.module import TFewModule, loss_function
 from tfew_pl.progress import Progress
 from tfew_pl.quiet import quiet_lightning
@@ -24,7 +26,8 @@ from tfew_pl.recipe import Recipe
 from tfew_pl.registry import get_method
 from tfew_pl.setting import Setting
 from tfew_pl.spec import Precision
-from tfew_pl.trainer import make_trainer
+from tfew_pl.strategies import check_sharding, load_for, shard_for
+from tfew_pl.trainer import make_trainer, micro_batch
 
 PAPER_STEPS = 100_000
 PAPER_BATCH_SIZE = 16
@@ -77,16 +80,10 @@ class PretrainingData(pl.LightningDataModule):
         """Micro-batches, the batch size divided among devices and accumulated micro-batches."""
         trainer, recipe = self.trainer, self._recipe
         assert trainer is not None  # noqa: S101 (Lightning asks for the loader)
-        parts = trainer.world_size * trainer.accumulate_grad_batches
-        if recipe.batch_size % parts:
-            raise UserError(
-                f"a batch of {recipe.batch_size} cannot be divided into {parts} equal parts: change --devices or "
-                f"--batch-size"
-            )
         start = trainer.global_step * recipe.batch_size + trainer.global_rank
         places = range(start, recipe.steps * recipe.batch_size, trainer.world_size)
         examples = PromptedTexts(self._texts, self._tokenizer, places)
-        return DataLoader(examples, batch_size=recipe.batch_size // parts, collate_fn=collate)
+        return DataLoader(examples, batch_size=micro_batch(trainer, recipe.batch_size), collate_fn=collate)
 
 
 class KeepCheckpoint(pl.Callback):
@@ -139,6 +136,7 @@ def pretrain(
     every: int = 1000,
     progress: Progress | None = None,
     trainer: Mapping[str, Any] | None = None,
+    log: LogTo = NOWHERE,
 ) -> bytes:
     """Pre-trains a method on a backbone.
 
@@ -154,14 +152,21 @@ def pretrain(
         every: steps between checkpoints.
         progress: told how far it has come.
         trainer: flags of Lightning's Trainer.
+        log: loggers of the training, as a run that is called by the digest of all that it depends on.
 
     Returns:
         The content of the adaptation's file.
 
     Raises:
-        UserError: the checkpoint is of another pre-training.
+        UserError: the checkpoint is of another pre-training, or the Trainer's flags do not fit.
     """
-    loaded = load_backbone(backbone, precision)
+    chosen = get_method(method)
+    with quiet_lightning():
+        lightning = make_trainer(recipe, precision, progress, trainer)
+    micro_batch(lightning, recipe.batch_size)
+    encoder_decoder = kind(backbone).encoder_decoder
+    check_sharding(lightning, backbone, precision, encoder_decoder=encoder_decoder, changes_weights=not chosen.slotted)
+    loaded = load_for(lightning, backbone, precision)
     first = PromptedTexts(texts, loaded.tokenizer, range(min(SETTING_EXAMPLES, recipe.steps * recipe.batch_size)))
     setting = Setting(
         tokenizer=loaded.tokenizer,
@@ -169,23 +174,34 @@ def pretrain(
         loss=loss_function(loaded.model, recipe),
     )
     generator = torch.Generator().manual_seed(seed)
-    adaptation = get_method(method).attach(loaded.model, generator=generator, setting=setting)
+    adaptation = chosen.attach(loaded.model, generator=generator, setting=setting)
     digest = backbone_digest(loaded.model)
-    options = dict(trainer or {})
-    if checkpoint is not None:
-        identity = {"method": method, "backbone": digest, "seed": seed, "mixture": mixture, "precision": precision}
-        identity |= dataclasses.asdict(recipe)
-        keep = KeepCheckpoint(checkpoint, every, json.dumps(identity, sort_keys=True))
-        options["callbacks"] = [*options.get("callbacks", ()), keep]
+    settings = {"method": method, "backbone": digest, "seed": seed, "mixture": mixture, "precision": precision}
+    settings |= dataclasses.asdict(recipe)
+    identity = json.dumps(settings, sort_keys=True)
+    name = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    kept = checkpoint if checkpoint is not None and checkpoint.is_file() else None
     try:
         module = TFewModule(loaded.model, adaptation, recipe, choices=1)
-        with quiet_lightning():
-            make_trainer(recipe, precision, progress, options).fit(
+        with log.open({name: settings}, _step(kept)) as training_log, quiet_lightning():
+            callbacks: list[pl.Callback] = [training_log]
+            if checkpoint is not None:
+                callbacks.append(KeepCheckpoint(checkpoint, every, identity))
+            lightning.callbacks.extend(callbacks)  # type: ignore[attr-defined]  # set where mypy does not look
+            shard_for(lightning, loaded, adaptation)
+            lightning.fit(
                 module,
                 datamodule=PretrainingData(texts, loaded.tokenizer, recipe),
-                ckpt_path=checkpoint if checkpoint is not None and checkpoint.is_file() else None,
+                ckpt_path=kept,
                 weights_only=True,
             )
         return to_bytes(adaptation, method, digest)
     finally:
         adaptation.detach()
+
+
+def _step(checkpoint: Path | None) -> int:
+    """Of the optimizer, in Lightning's checkpoint; 0 without one."""
+    if checkpoint is None:
+        return 0
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])

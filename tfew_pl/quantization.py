@@ -1,7 +1,7 @@
 """Frozen backbones of 8 or 4 bits a weight, by bitsandbytes (the extra `quantization`).
 
 T5 keeps the output maps of its feed-forwards (`wo`) in bfloat16: their inputs overflow what 8-bit products are made
-of. With them, the embeddings and the head, T0 of 11 billion parameters takes 14 GB as int8 and 10 GB as nf4.
+of. Embeddings and head are kept so too. `weight_bytes` counts what that takes.
 """
 
 import importlib.util
@@ -70,4 +70,33 @@ def parameter_count(model: "nn.Module") -> int:
     for parameter in model.parameters():
         state = getattr(parameter, "quant_state", None)
         total += parameter.numel() if state is None else state.shape.numel()
+    return total
+
+
+KEPT = (".wo", "lm_head")
+"""Endings of the linear maps of a T5 that are not quantized."""
+NF4_BLOCK = 64
+"""Weights that share a scale of one byte; 256 scales share one of four (double quantization, QLoRA, Section 3)."""
+
+
+def weight_bytes(model: "nn.Module", precision: Precision) -> int:
+    """Memory of a T5's weights in a precision, their scales included. Works on the meta device.
+
+    Args:
+        model: not quantized.
+        precision: that it would be loaded in.
+    """
+    from torch import nn
+
+    each = 4 if precision == "fp32" else 2
+    total = each * sum(p.numel() for p in model.parameters())
+    if precision in QUANTIZED:
+        for name, module in model.named_modules():
+            if isinstance(module, nn.Linear) and not name.endswith(KEPT):
+                own = module.weight.numel()
+                scales = 4 * module.out_features  # int8: one of four bytes an output
+                if precision == "nf4":
+                    blocks = -(-own // NF4_BLOCK)
+                    scales = blocks + 4 * -(-blocks // 256)
+                total += (own if precision == "int8" else -(-own // 2)) + scales - each * own
     return total

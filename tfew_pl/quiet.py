@@ -13,9 +13,10 @@ logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Within it, Lightning says nothing of devices it was not asked to use, and nothing of data workers."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # The data are a few hundred cached examples: workers would cost more than they bring.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -23,6 +24,8 @@ def quiet_lightning() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
         # A single machine of a cluster is a machine.
         warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
+        # A parameter of one slot may have strides of its own; what is averaged over devices is the same.
+        warnings.filterwarnings("ignore", message="(?s).*Grad strides do not match bucket view strides.*")
         # Pre-training has nothing to validate on.
         warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
         # Lightning 2.6 makes tree specs in a way that torch 2.13 announces to remove.
@@ -30,7 +33,8 @@ def quiet_lightning() -> Iterator[None]:
         try:
             yield
         finally:
-            logger.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 @contextmanager

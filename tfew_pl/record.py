@@ -37,7 +37,7 @@ class Costs:
     measured_training_flops: float
     """Counted by PyTorch over the first step, times the steps."""
     measured_stored_bytes: int
-    """Size of the adaptation's file, or of the token ids of the context."""
+    """Size of the adaptation's file, of the token ids of the context, or of a model of its own."""
     training_seconds: float
     evaluation_seconds: float
     peak_memory_bytes: int
@@ -62,7 +62,8 @@ class RunRecord:
     """A row a stretch of training: `step`, and the means of `lm`, `unlikelihood`, `length_norm` up to it."""
     costs: Costs
     environment: Mapping[str, Any]
-    """Versions, device, threads, commit."""
+    """Versions, device, threads, commit, Lightning's precision, digest and dtype of the backbone's weights. What
+    determines the run is in its spec: seed, precision, revisions of the backbone and of the data."""
     adaptation: bytes | None = None
-    """The trained parameters as a safetensors file; None where nothing was trained."""
+    """The trained parameters as a safetensors file; None where nothing was trained, or a whole model of its own."""
     version: int = SCHEMA_VERSION

@@ -1,52 +1,95 @@
-"""The registry of PEFT methods: a package announces its own through an entry point."""
+"""The registries of methods: a package announces its own through an entry point."""
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from tfew_pl.errors import UserError
 from tfew_pl.naming import look_up
+from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT
 
 if TYPE_CHECKING:  # listing methods must not wait for torch
     from tfew_pl.method import Method
+    from tfew_pl.text_classifier import TextClassifier
 
 ENTRY_POINTS = "tfew_pl.methods"
-"""Entry-point group in which a package announces its methods."""
+"""Entry-point group in which a package announces its PEFT methods."""
+CLASSIFIERS = "tfew_pl.text_classifiers"
+"""The same of text classifiers, which have a model of their own."""
 
 
-@lru_cache(maxsize=1)
-def registered_methods() -> dict[str, EntryPoint]:
-    """Every installed method by name; nothing is imported yet.
-
-    Raises:
-        UserError: two packages register the same name.
-    """
+def _registered(group: str) -> dict[str, EntryPoint]:
     methods: dict[str, EntryPoint] = {}
-    for point in entry_points(group=ENTRY_POINTS):
+    for point in entry_points(group=group):
         if methods.setdefault(point.name, point).value != point.value:
             raise UserError(f"two methods are called {point.name}: {methods[point.name].value} and {point.value}")
     return methods
 
 
+@cache
+def registered_methods() -> dict[str, EntryPoint]:
+    """Every installed PEFT method by name; nothing is imported yet.
+
+    Raises:
+        UserError: two packages register the same name.
+    """
+    return _registered(ENTRY_POINTS)
+
+
+@cache
+def registered_classifiers() -> dict[str, EntryPoint]:
+    """Every installed text classifier by name, likewise."""
+    return _registered(CLASSIFIERS)
+
+
+def known_methods() -> list[str]:
+    """What a run's method may be: the registered ones, and the two that train nothing."""
+    return [*registered_methods(), *registered_classifiers(), ZERO_SHOT, IN_CONTEXT]
+
+
+def check_method(name: str) -> None:
+    """Returns if a run's method may be called so.
+
+    Raises:
+        UserError: there is none of that name; the message names the nearest.
+    """
+    look_up("method", name, dict.fromkeys(known_methods()))
+
+
 def method_class(name: str) -> "type[Method]":
-    """The class of the registered method of that name, imported now.
+    """The class of the registered PEFT method of that name, imported now.
 
     Raises:
         UserError: there is none (the message names the nearest), or the package that announces it does not give it.
     """
-    point = look_up("method", name, registered_methods())
-    try:
-        found: type[Method] = point.load()
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"method {name}: its entry point {point.value} cannot be imported ({error})") from error
+    found: type[Method] = _load(name, registered_methods())
     return found
 
 
 def get_method(name: str, options: Mapping[str, Any] | None = None) -> "Method":
-    """The registered method of that name.
+    """The registered PEFT method of that name.
 
     Raises:
         UserError: there is none (the message names the nearest), or an option does not fit.
     """
     return method_class(name)(options)
+
+
+def classifier_class(name: str) -> "type[TextClassifier]":
+    """The class of the registered text classifier of that name; errors as of `method_class`."""
+    found: type[TextClassifier] = _load(name, registered_classifiers())
+    return found
+
+
+def get_classifier(name: str, options: Mapping[str, Any] | None = None) -> "TextClassifier":
+    """The registered text classifier of that name; errors as of `get_method`."""
+    return classifier_class(name)(options)
+
+
+def _load(name: str, registered: Mapping[str, EntryPoint]) -> Any:
+    point = look_up("method", name, registered)
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"method {name}: its entry point {point.value} cannot be imported ({error})") from error

@@ -9,9 +9,8 @@ from pathlib import Path
 from tfew_pl import backbones
 from tfew_pl.errors import UserError
 from tfew_pl.hub import HubUnreachableError
-from tfew_pl.naming import look_up
 from tfew_pl.quantization import require_library
-from tfew_pl.registry import get_method, registered_methods
+from tfew_pl.registry import check_method, get_method, registered_classifiers, registered_methods
 from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, Revisions, RunSpec
 from tfew_pl.tasks import task_of
 from tfew_pl.tasks.data import load_data
@@ -43,7 +42,8 @@ def initial_adaptation(spec: RunSpec) -> Path | None:
     if known is None or not known.is_file():
         raise UserError(
             f"no pre-trained {spec.method} vectors are known for backbone {spec.backbone}: give their file with "
-            f"--initial (`tfew pretrain` makes one), or train from scratch with --without pretraining"
+            f"--initial (`tfew pretrain` makes one, `tfew import` reads the release's), or train from scratch with "
+            f"--without pretraining"
         )
     return known
 
@@ -72,6 +72,10 @@ def resolve(spec: RunSpec) -> RunSpec:
             return ""
 
     def backbone() -> str:
+        if spec.method in registered_classifiers():
+            from tfew_pl.text_classifier import check_classifier
+
+            return check_classifier(spec)
         revision = backbones.revision(spec.backbone)
         kind = backbones.kind(spec.backbone)
         if spec.trains and not kind.encoder_decoder:
@@ -89,8 +93,8 @@ def resolve(spec: RunSpec) -> RunSpec:
                 f"without `--without pretraining`"
             )
         if spec.trains:
-            look_up("method", spec.method, {**registered_methods(), ZERO_SHOT: None, IN_CONTEXT: None})
-            if spec.options:
+            check_method(spec.method)
+            if spec.options and spec.method in registered_methods():
                 get_method(spec.method, spec.options)
         return ""
 
@@ -112,5 +116,5 @@ def resolve(spec: RunSpec) -> RunSpec:
         initial=attempt(initial),
     )
     if problems:
-        raise UserError("; ".join(problems))
+        raise UserError("; ".join(dict.fromkeys(problems)))
     return dataclasses.replace(spec, revisions=revisions)

@@ -21,6 +21,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from tfew_pl import environment
+from tfew_pl.processes import of_all_processes
 from tfew_pl.spec import RunSpec
 
 FORMAT = "tfew_pl training 1"
@@ -29,7 +30,9 @@ CHECKPOINTS = "checkpoints"
 
 
 class Checkpoint(pl.Callback):
-    """Keeps the state of a training on one device, and restores it at the start of the same training.
+    """Keeps the state of a training, and restores it at the start of the same training.
+
+    Of several processes, each has random numbers of its own, all of which are kept, and the first one writes.
 
     What was kept by other versions, or with other threads, is not taken up: its numbers would be others.
 
@@ -58,6 +61,11 @@ class Checkpoint(pl.Callback):
     def seconds(self) -> float:
         """That they took."""
         return float(self._state.get("seconds", 0.0))
+
+    def require_processes(self, number: int) -> None:
+        """Takes up only what as many processes have kept: others divide the batches otherwise, and round so."""
+        if self._state.get("processes", 1) != number:
+            self._state, self._tensors = {}, {}
 
     def forget(self) -> None:
         """Removes what was kept: the records are in the store."""
@@ -104,12 +112,17 @@ class Checkpoint(pl.Callback):
     def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, index: int) -> None:
         """Restores the random numbers before the first batch, and keeps the state before some of the next."""
         if index == 0 and self._state:
-            torch.set_rng_state(self._tensors["generator.cpu"])
-            if "generator.cuda" in self._tensors:
-                torch.cuda.set_rng_state(self._tensors["generator.cuda"], module.device)
+            rank, processes = trainer.global_rank, trainer.world_size
+            own = {name: self._tensors[name].view(processes, -1)[rank].clone() for name in self._generators()}
+            torch.set_rng_state(own["generator.cpu"])  # which reads from the start of a tensor's storage
+            if "generator.cuda" in own:
+                torch.cuda.set_rng_state(own["generator.cuda"], module.device)
         # Here the step before is complete: at its end the module has yet to note its losses.
         if trainer.global_step != self._kept and trainer.global_step % self._every == 0:
             self._keep(trainer, module)
+
+    def _generators(self) -> list[str]:
+        return [name for name in self._tensors if name.startswith("generator.")]
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Keeps the end of the training for the time of the evaluation."""
@@ -117,9 +130,16 @@ class Checkpoint(pl.Callback):
             self._keep(trainer, module)
 
     def _keep(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if trainer.world_size > 1:
-            return  # every process has random numbers of its own
         self._kept = trainer.global_step
+        generators = {"generator.cpu": torch.get_rng_state()}
+        if module.device.type == "cuda":
+            generators["generator.cuda"] = torch.cuda.get_rng_state(module.device)
+        if trainer.world_size > 1:  # (processes, bytes) each
+            generators = {name: of_all_processes(state.to(module.device)) for name, state in generators.items()}
+        kept: dict[str, Any] = {}
+        module.on_save_checkpoint(kept)
+        if not trainer.is_global_zero:
+            return
         (optimizer,) = trainer.optimizers
         state = optimizer.state_dict()
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -131,18 +151,15 @@ class Checkpoint(pl.Callback):
                     tensors[f"optimizer.{number}.{key}"] = value
                 else:
                     plain.setdefault(number, {})[key] = value
-        kept: dict[str, Any] = {}
-        module.on_save_checkpoint(kept)
         losses = dict(kept["losses"])
         tensors |= {f"sums.{name}": value for name, value in losses.pop("sums").items()}
-        tensors["generator.cpu"] = torch.get_rng_state()
-        if module.device.type == "cuda":
-            tensors["generator.cuda"] = torch.cuda.get_rng_state(module.device)
+        tensors |= generators
         header = {
             "format": FORMAT,
             "runs": self._runs,
             "made": _circumstances(),
             "step": self._kept,
+            "processes": trainer.world_size,
             "seconds": self.seconds + time.perf_counter() - self._start,
             "optimizer": plain,
             "groups": [{key: value for key, value in g.items() if key != "params"} for g in state["param_groups"]],

@@ -5,29 +5,38 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning import Callback
 from torch import Tensor
 
 from tfew_pl import environment, metrics
 from tfew_pl.accounting import count_flops, run_costs
 from tfew_pl.adaptation_file import backbone_digest, load_into, to_bytes
-from tfew_pl.backbones import Backbone, load_backbone
+from tfew_pl.backbones import Backbone, kind
+from tfew_pl.classifier_run import run_classifier
 from tfew_pl.datamodule import TFewDataModule
 from tfew_pl.encoding import Encoded, collate, in_slot
+from tfew_pl.errors import UserError
 from tfew_pl.grouping import group_key
 from tfew_pl.icl import ContextEncoder, calibrate
+from tfew_pl.loggers import NOWHERE, LogTo, accuracies
 from tfew_pl.method import Adaptation
 from tfew_pl.module import TFewModule, loss_function
 from tfew_pl.preparation import PreparedRun, prepare
 from tfew_pl.progress import Progress
 from tfew_pl.quiet import quiet_lightning
 from tfew_pl.record import RunRecord
-from tfew_pl.registry import get_method
+from tfew_pl.registry import get_method, registered_classifiers
 from tfew_pl.resolve import initial_adaptation, resolve
 from tfew_pl.resume import Checkpoint
 from tfew_pl.setting import Setting
 from tfew_pl.spec import RunSpec
-from tfew_pl.trainer import make_trainer
+from tfew_pl.strategies import check_sharding, is_sharded, load_for, shard_for
+from tfew_pl.trainer import make_trainer, micro_batch
+
+_SEEDS_APART = 1_000_003
+"""Between the random numbers of the devices, with which dropout drops other activations on each."""
 
 
 def run(
@@ -36,6 +45,7 @@ def run(
     progress: Progress | None = None,
     trainer: Mapping[str, Any] | None = None,
     checkpoint: Checkpoint | None = None,
+    log: LogTo = NOWHERE,
 ) -> RunRecord:
     """Runs what a spec describes.
 
@@ -45,12 +55,13 @@ def run(
         trainer: flags of Lightning's Trainer, such as `accelerator`, `devices`, `strategy`,
             `accumulate_grad_batches`.
         checkpoint: where the training is kept, and taken up again if it is there.
+        log: loggers of the training and its accuracies.
 
     Raises:
         UserError: the spec cannot be run.
         RuntimeError: a loss is not a number.
     """
-    return run_group([spec], progress=progress, trainer=trainer, checkpoint=checkpoint)[0]
+    return run_group([spec], progress=progress, trainer=trainer, checkpoint=checkpoint, log=log)[0]
 
 
 def run_group(
@@ -59,6 +70,7 @@ def run_group(
     progress: Progress | None = None,
     trainer: Mapping[str, Any] | None = None,
     checkpoint: Checkpoint | None = None,
+    log: LogTo = NOWHERE,
 ) -> list[RunRecord]:
     """Runs several specs as slots of one model, each with the updates that it would get alone.
 
@@ -70,6 +82,7 @@ def run_group(
         progress: told how far all of them have come.
         trainer: flags of Lightning's Trainer, as for `run`.
         checkpoint: as for `run`, of all of them.
+        log: as for `run`; each run logs as its own.
 
     Returns:
         A record for each spec, in their order.
@@ -84,14 +97,35 @@ def run_group(
     if len(keys) > 1 or None in keys:
         labels = "; ".join(spec.label() for spec in specs)
         raise ValueError(f"runs that are trained together must have one group_key: {labels}")
+    step = checkpoint.step if checkpoint else 0
+    with log.open({spec.digest: spec.identity() for spec in specs}, step) as training_log:
+        callbacks = [*([checkpoint] if checkpoint else []), training_log]
+        records = _run_together(specs, progress, trainer, checkpoint, callbacks)
+        for slot, record in enumerate(records):
+            training_log.write(slot, accuracies(record), record.spec.recipe.steps if record.spec.trains else 0)
+    return records
+
+
+def _run_together(
+    specs: Sequence[RunSpec],
+    progress: Progress | None,
+    trainer: Mapping[str, Any] | None,
+    checkpoint: Checkpoint | None,
+    callbacks: Sequence[Callback],
+) -> list[RunRecord]:
+    """What `run_group` says, of resolved specs of one `group_key`."""
     spec = specs[0]
-    backbone = load_backbone(spec.backbone, spec.precision)
-    runs = prepare(specs, backbone)
+    if spec.method in registered_classifiers():
+        if trainer:
+            raise UserError(f"method {spec.method} has a trainer of its own, without {', '.join(trainer)}")
+        return [run_classifier(spec, progress)]
     with quiet_lightning(), torch.random.fork_rng():
         lightning = make_trainer(spec.recipe, spec.precision, progress, trainer)
-        device = lightning.strategy.root_device
-        backbone.model.to(device)  # type: ignore[arg-type]  # transformers types its own wrapper wrongly
-        with _attached(runs, backbone) as (adaptation, flops):
+        _check(specs, lightning)
+        backbone = load_for(lightning, spec.backbone, spec.precision)
+        digest = backbone_digest(backbone.model)
+        runs = prepare(specs, backbone)
+        with _attached(runs, backbone, lightning) as (adaptation, flops):
             examples = [in_slot(example, slot) for slot, run in enumerate(runs) for example in run.examples]
             most = max(len(example.choices) for example in examples)
             module = TFewModule(backbone.model, adaptation, spec.recipe, most, spec.in_context.combine)
@@ -99,20 +133,42 @@ def run_group(
             if contexts is not None and spec.in_context.calibrated:
                 examples = _calibrated(contexts, examples, module)
             draws = [run.draws for run in runs if run.draws is not None]
-            data = TFewDataModule(draws, examples, spec.recipe.batch_size, checkpoint.step if checkpoint else 0)
-            torch.manual_seed(spec.seed)
-            start = time.perf_counter() - (checkpoint.seconds if checkpoint else 0.0)
             if checkpoint is not None:
-                lightning.callbacks.append(checkpoint)  # type: ignore[attr-defined]  # set where mypy does not look
+                checkpoint.require_processes(lightning.world_size)
+            data = TFewDataModule(draws, examples, spec.recipe.batch_size, checkpoint.step if checkpoint else 0)
+            torch.manual_seed(spec.seed + _SEEDS_APART * lightning.global_rank)
+            start = time.perf_counter() - (checkpoint.seconds if checkpoint else 0.0)
+            lightning.callbacks.extend(callbacks)  # type: ignore[attr-defined]  # set where mypy does not look
             if adaptation is not None:
                 lightning.fit(module, datamodule=data)
             trained_at = time.perf_counter()
             lightning.test(module, datamodule=data, verbose=False)
             seconds = (trained_at - start, time.perf_counter() - trained_at)
             return [
-                _record(run, slot, len(runs), module, backbone, flops[slot], seconds, device)
+                _record(run, slot, len(runs), module, backbone, digest, flops[slot], seconds)
                 for slot, run in enumerate(runs)
             ]
+
+
+def _check(specs: Sequence[RunSpec], trainer: pl.Trainer) -> None:
+    """Refuses what the Trainer cannot do with the runs, before anything is loaded.
+
+    Raises:
+        UserError: a batch cannot be divided among its devices, or the backbone cannot be sharded.
+        ValueError: a backbone is sharded for one run at a time.
+    """
+    spec = specs[0]
+    if spec.trains:
+        micro_batch(trainer, spec.recipe.batch_size)
+    check_sharding(
+        trainer,
+        spec.backbone,
+        spec.precision,
+        encoder_decoder=kind(spec.backbone).encoder_decoder,
+        changes_weights=spec.trains and not get_method(spec.method, spec.options).slotted,
+    )
+    if is_sharded(trainer) and len(specs) > 1:
+        raise ValueError("a backbone is sharded for one run at a time")
 
 
 def _calibrated(contexts: ContextEncoder, examples: Sequence[Encoded], module: TFewModule) -> list[Encoded]:
@@ -141,11 +197,12 @@ def _attach(run: PreparedRun, backbone: Backbone, slots: int = 1) -> Adaptation:
 
 @contextmanager
 def _attached(
-    runs: Sequence[PreparedRun], backbone: Backbone
+    runs: Sequence[PreparedRun], backbone: Backbone, trainer: pl.Trainer
 ) -> Iterator[tuple[Adaptation | None, list[tuple[float, float]]]]:
     """Within it, the runs' method is on the backbone, the start of each run in the slot of its place.
 
-    Each run's method is attached alone first: it starts from its own seed and setting, and its FLOPs are counted.
+    Each run's method is attached alone first: it starts from its own seed and setting, and its FLOPs are counted. What
+    it is attached to is whole; then the Trainer shards the backbone, if it does so.
 
     Yields:
         The adaptation, None for runs that train nothing; and what `count_flops` gives for each run.
@@ -156,6 +213,7 @@ def _attached(
     try:
         for run in runs:
             adaptation = _attach(run, backbone) if run.spec.trains else None
+            shard_for(trainer, backbone, adaptation)
             flops.append(count_flops(run, TFewModule(backbone.model, adaptation, run.spec.recipe, choices=1)))
             if adaptation is not None and len(runs) > 1:
                 starts.append({name: tensor.clone() for name, tensor in adaptation.state_dict().items()})
@@ -175,19 +233,22 @@ def _record(
     slots: int,
     module: TFewModule,
     backbone: Backbone,
+    digest: str,
     flops: tuple[float, float],
     seconds: tuple[float, float],
-    device: torch.device,
 ) -> RunRecord:
     """What a run has found, in its slot of a trained and evaluated module."""
     spec, adaptation = run.spec, module.adaptation
     if not module.losses_are_finite(slot):
         raise RuntimeError(f"{spec.label()}: a loss is not a number")
     table = module.predictions.table(slot)
-    content = None
-    if adaptation is not None:
-        content = to_bytes(adaptation, spec.method, backbone_digest(backbone.model), slot)
-    described = environment.describe(device)
+    content = None if adaptation is None else to_bytes(adaptation, spec.method, digest, slot)
+    trainer = module.trainer
+    described = environment.describe(trainer.strategy.root_device)
+    described["precision"] = trainer.precision
+    described["backbone"] = {"digest": digest, "dtype": str(backbone.model.dtype).removeprefix("torch.")}
+    if trainer.world_size > 1:
+        described["devices"] = trainer.world_size
     if slots > 1:
         described["group"] = {"runs": slots, "seconds": "those of all runs, divided by their number"}
     return RunRecord(
@@ -202,7 +263,7 @@ def _record(
             stored=len(content or b""),
             flops=flops,
             seconds=(seconds[0] / slots, seconds[1] / slots),
-            device=device,
+            device=trainer.strategy.root_device,
         ),
         environment=described,
         adaptation=content,

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 
+from tfew_pl.errors import UserError
 from tfew_pl.progress import Progress, ReportProgress
 from tfew_pl.recipe import Recipe
 from tfew_pl.spec import Precision
+from tfew_pl.strategies import ShardedBackbone, find_strategy
 
 _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "int8": "bf16-mixed", "nf4": "bf16-mixed"}
 
@@ -24,7 +27,10 @@ def make_trainer(
         recipe: of which it takes the steps and the clipping.
         precision: of the computation.
         progress: told how far it has come.
-        options: the Trainer's own flags, which win over what is set here.
+        options: the Trainer's own flags, which win over what is set here; for `strategy` see `find_strategy`.
+
+    Raises:
+        UserError: there is no such device or strategy.
     """
     settings = {
         "devices": 1,
@@ -38,7 +44,30 @@ def make_trainer(
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "deterministic": True,
+        "use_distributed_sampler": False,  # the data modules divide the data; Lightning would shuffle them
     }
     given = dict(options or {})
     callbacks = [*([ReportProgress(progress)] if progress else []), *given.pop("callbacks", ())]
-    return pl.Trainer(**{**settings, **given, "callbacks": callbacks})
+    given["strategy"] = find_strategy(given.get("strategy", "auto"), given.get("devices", 1))
+    if isinstance(given["strategy"], ShardedBackbone):
+        settings["inference_mode"] = False  # what is gathered in it could not take part in a later backward pass
+    try:
+        return pl.Trainer(**{**settings, **given, "callbacks": callbacks})
+    except (MisconfigurationException, ValueError) as error:
+        flags = ", ".join(f"{name} {value}" for name, value in (options or {}).items() if name != "callbacks")
+        raise UserError(f"cannot compute with {flags}: {str(error).strip().splitlines()[0]}") from error
+
+
+def micro_batch(trainer: pl.Trainer, batch_size: int) -> int:
+    """Examples that a device takes at a time: the batch divided among devices and accumulated micro-batches.
+
+    Raises:
+        UserError: it cannot be divided so.
+    """
+    parts = trainer.world_size * trainer.accumulate_grad_batches
+    if batch_size % parts:
+        raise UserError(
+            f"a batch of {batch_size} cannot be divided into {parts} equal parts (devices x accumulated "
+            f"micro-batches): change --devices, --accumulate or the batch size"
+        )
+    return batch_size // parts

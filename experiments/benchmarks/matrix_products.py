@@ -9,6 +9,7 @@ from torch.profiler import ProfilerActivity, profile
 from experiments.benchmarks import report, workloads
 from experiments.benchmarks.contenders import Ours
 from experiments.output import Column
+from tfew_pl.allocator import keep_freed_memory
 from tfew_pl.costs import count_flops
 
 _PRODUCTS = ("aten::mm", "aten::bmm", "aten::addmm", "aten::baddbmm")
@@ -39,6 +40,7 @@ def command(
         python -m experiments.benchmarks.matrix_products --model pocket-t0 --threads 1 --json matrix_products.json
     """
     torch.set_num_threads(threads)
+    keep_freed_memory()
     ours = Ours(workloads.plain_model(model))
     vocabulary = ours.module.backbone.config.vocab_size
     batches = [workloads.batch(seed, vocabulary) for seed in range(rounds)]

@@ -2,6 +2,7 @@
 
 import copy
 import random
+from typing import Any
 
 import torch
 from torch import nn
@@ -47,7 +48,7 @@ def plain_model(name: str) -> T5ForConditionalGeneration:
     return model.eval()
 
 
-def batch(
+def examples(
     seed: int,
     vocabulary: int,
     *,
@@ -55,23 +56,26 @@ def batch(
     choices: int = CHOICES,
     inputs: tuple[int, int] = INPUT_TOKENS,
     slots: int = 1,
-) -> ChoiceBatch:
+) -> list[Encoded]:
     """Random inputs and choices; `size` examples for each slot."""
     draw = random.Random(seed)
 
     def ids(low: int, high: int) -> tuple[int, ...]:
         return (*(draw.randrange(_FIRST_ID, vocabulary) for _ in range(draw.randint(low, high) - 1)), _EOS)
 
-    return collate(
-        [
-            Encoded(
-                ids(*inputs),
-                tuple(ids(*CHOICE_TOKENS) for _ in range(choices)),
-                gold=draw.randrange(choices),
-                example=example,
-                slot=slot,
-            )
-            for example in range(size)
-            for slot in range(slots)
-        ]
-    )
+    return [
+        Encoded(
+            ids(*inputs),
+            tuple(ids(*CHOICE_TOKENS) for _ in range(choices)),
+            gold=draw.randrange(choices),
+            example=example,
+            slot=slot,
+        )
+        for example in range(size)
+        for slot in range(slots)
+    ]
+
+
+def batch(seed: int, vocabulary: int, **sizes: Any) -> ChoiceBatch:
+    """The same as one batch; arguments as for `examples`."""
+    return collate(examples(seed, vocabulary, **sizes))

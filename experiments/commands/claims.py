@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
-from experiments.output import JSON, Column, show_json, show_table
+from experiments.output import JSON, Column, show_json, show_table, write_file
 
+_CONTROL = "control"
+"""The grid whose runs must stay at chance."""
 _COLUMNS = (
     Column("section", "section"),
     Column("claim", "claim of the paper"),
@@ -18,22 +20,41 @@ _COLUMNS = (
 
 def command(
     store: Annotated[Path | None, typer.Option(help="Folder of the records, if not the grids' own.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="In place of the grids' backbone.")] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", "--data-root", help="In place of the grids' data: pocket, hub or a folder.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the page; results/pocket unless something was replaced.")
+    ] = None,
     json: JSON = False,
 ) -> None:
     """Say for each claim of the paper whether our finished runs support it, and why.
 
     They speak of the backbones and tasks that were run, not of the paper's. A claim of accuracy is supported if the
-    95 % bootstrap interval of the difference lies above zero.
+    95 % bootstrap interval of the difference lies above zero. The page that says so, and what the runs cannot show,
+    is written as README.md beside the tables; with --json only if --out is given.
 
     Examples:
         tfew claims
         tfew claims --json
     """
     from experiments.claims import GRIDS, verdicts
-    from experiments.records import runs_of
+    from experiments.finished import Selection, find_finished, progress
+    from experiments.results_page import results_page
+    from experiments.tables.catalog import TABLES
 
-    found = [dataclasses.asdict(verdict) for verdict in verdicts({grid: runs_of(grid, store) for grid in GRIDS})]
+    selection = Selection(store, backbone, data)
+    evidence = {grid: find_finished(grid, selection).records() for grid in (*GRIDS, _CONTROL)}
+    found = verdicts(evidence)
+    rows = [dataclasses.asdict(verdict) for verdict in found]
     if json:
-        show_json(found)
+        show_json(rows)
     else:
-        show_table(found, _COLUMNS)
+        show_table(rows, _COLUMNS)
+    if any(evidence.values()) and (out is not None or not json):
+        grids = dict.fromkeys([*(table.grid for table in TABLES.values()), *evidence])
+        page = results_page(found, evidence, [progress(grid, selection) for grid in grids])
+        path = (out or selection.folder) / "README.md"
+        write_file(path, page.encode())
+        typer.echo(f"Wrote {path}", err=True)

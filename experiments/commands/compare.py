@@ -65,7 +65,7 @@ def command(
         tfew compare table1 --reference Zero-shot --json
     """
     from experiments.contrasts import contrasts
-    from experiments.records import finished_runs
+    from experiments.finished import finished_runs
     from tfew_pl.naming import look_up
 
     variants = finished_runs(grid, store)
@@ -77,5 +77,7 @@ def command(
         return
     show_table([_shown(row) for row in found.rows], _COLUMNS)
     typer.echo(f"\nDifferences are to {chosen}, in points of mean accuracy over the tasks of both.")
+    if found.unlabeled:
+        typer.echo(f"Left out, as their evaluation examples have no labels: {', '.join(found.unlabeled)}.")
     if found.ranking is not None:
         typer.echo(_ranks(found.ranking))

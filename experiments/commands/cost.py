@@ -57,8 +57,8 @@ def run_rows(name: str, store: Path | None, price: str | None) -> list[dict[str,
     Raises:
         UserError: there is no such grid or price, or none of its runs is finished.
     """
-    from experiments.prices import parse_price
-    from experiments.records import finished_runs
+    from experiments.finished import finished_runs
+    from experiments.gpus import parse_price
     from experiments.run_costs import run_values
 
     chosen = None if price is None else parse_price(price)
@@ -72,7 +72,7 @@ def command(
     store: Annotated[Path | None, typer.Option(help="Folder of the records, if not the grid's own.")] = None,
     price: Annotated[
         str | None,
-        typer.Option(help="azure-a100-2022, or NAME=DOLLARS_PER_HOUR@FLOPS_PER_SECOND of a machine of yours."),
+        typer.Option(help="a100, h100 or l4, as busy as the paper's; or NAME=DOLLARS_PER_HOUR@FLOPS_PER_SECOND."),
     ] = None,
     json: JSON = False,
 ) -> None:
@@ -88,9 +88,9 @@ def command(
     """
     if setting == PAPER:
         from experiments.costs import paper_values
-        from experiments.prices import PRICES, parse_price
+        from experiments.gpus import parse_price
 
-        rows, columns = paper_values(parse_price(price or next(iter(PRICES)))), _PAPER
+        rows, columns = paper_values(parse_price(price or "a100")), _PAPER
     else:
         rows, columns = run_rows(setting, store, price), _RUNS
     if json:

@@ -96,9 +96,11 @@ def command(
 
     from experiments.display import show_progress
     from tfew_pl.backbones import load_backbone
+    from tfew_pl.matmul_precision import set_matmul_precision
 
     if threads is not None:
         torch.set_num_threads(threads)
+    set_matmul_precision()
     show_understood(train, label, task, rows, spec, load_backbone(spec.backbone, spec.precision))
     with show_progress(spec.label()) as progress:
         fitted = fit(task, rows, spec, test=tested, folds=folds, progress=progress)

@@ -7,6 +7,7 @@ import typer
 
 from experiments.gpus import MODEL_FLOPS_UTILIZATION
 from tfew_pl.errors import UserError
+from tfew_pl.matmul_precision import Choice as MatmulPrecision
 
 if TYPE_CHECKING:
     from experiments.grid import Grid
@@ -53,6 +54,13 @@ def command(
             help="Threads of a worker; 1 without GPU if left out. Numbers depend on it.", min=1, rich_help_panel=_HOW
         ),
     ] = None,
+    matmul_precision: Annotated[
+        MatmulPrecision,
+        typer.Option(
+            help="Of fp32 products on a CPU; auto: by a check of error and speed. Numbers depend on it.",
+            rich_help_panel=_HOW,
+        ),
+    ] = "auto",
     launcher: Annotated[
         str,
         typer.Option(
@@ -88,6 +96,14 @@ def command(
             rich_help_panel=_HOW,
         ),
     ] = 100,
+    logger: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Log every run with tensorboard, wandb or mlflow, under the store's folder; may be repeated.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -95,7 +111,7 @@ def command(
         ),
     ] = False,
     gpu: Annotated[
-        str, typer.Option(help="For which costs are estimated: a100, h100, l4 or a10g.", rich_help_panel=_PLAN)
+        str, typer.Option(help="For which costs are estimated: a100, h100 or l4.", rich_help_panel=_PLAN)
     ] = "a100",
     utilization: Annotated[
         float,
@@ -116,6 +132,7 @@ def command(
         tfew grid control --workers 2
         tfew grid my-grid.yaml --store /shared/results
         tfew grid my-grid.yaml --launcher slurm --workers 16 --launcher-option slurm_partition=gpu
+        tfew grid my-grid.yaml --logger tensorboard
         tfew grid table1 --dry-run
         tfew grid table1 --backbone t0-3b --dry-run --gpu h100 --json
     """
@@ -141,12 +158,16 @@ def command(
         slots=slots,
         retries=retries,
         checkpoint_every=checkpoint_every,
+        loggers=tuple(dict.fromkeys(logger or ())),
+        matmul_precision=matmul_precision,
     )
     run_grid(grid, records, how)
 
 
 def run_grid(grid: "Grid", records: "RunStore", how: "How") -> None:
     """Does the runs of a grid that have no record, and says how it goes.
+
+    Runs that need a package which is not installed are left out.
 
     Raises:
         typer.Exit: with code 1 where runs failed, with 130 where it was interrupted.
@@ -157,6 +178,7 @@ def run_grid(grid: "Grid", records: "RunStore", how: "How") -> None:
     from experiments.launchers.choose import choose_launcher
     from experiments.launchers.launcher import LauncherError
     from experiments.output import console
+    from experiments.requirements import lacking
     from experiments.runner import do_runs, missing, prepare
     from experiments.signals import interrupted_by_termination
 
@@ -170,14 +192,20 @@ def run_grid(grid: "Grid", records: "RunStore", how: "How") -> None:
     if not runs:
         say(f"all {len(grid.runs)} runs are in {records.folder}: nothing to do")
         return
-    groups = form_groups(grid.runs, how.slots)
+    impossible = lacking(runs)
+    for reason, left_out in impossible.items():
+        say(f"left out, {len(left_out)} of {len(grid.runs)} runs: {reason}")
+    wanted = [run for run in grid.runs if not any(run in left_out for left_out in impossible.values())]
+    runs = missing(wanted, records)
+    if not runs:
+        return
+    groups = form_groups(wanted, how.slots)
     digests = {run.spec.digest for run in runs}
     left = sum(any(run.spec.digest in digests for run in group) for group in groups)
     launcher, workers, summary_of_it = choose_launcher(how, groups, left, records, grid.keep_adaptations)
     prepare(records)
     say(
-        f"{len(grid.runs) - len(runs)} of {len(grid.runs)} runs are in {records.folder}; "
-        f"{len(runs)} to do {summary_of_it}"
+        f"{len(wanted) - len(runs)} of {len(grid.runs)} runs are in {records.folder}; {len(runs)} to do {summary_of_it}"
     )
 
     def done() -> str:

@@ -15,10 +15,10 @@ _COLUMNS = (
 
 
 def rows() -> list[dict[str, Any]]:
-    """A row a method: the two that train nothing, then the registered ones by name."""
+    """A row a method: the two that train nothing, then the registered ones by name, PEFT methods before others."""
     import dataclasses
 
-    from tfew_pl.registry import method_class, registered_methods
+    from tfew_pl.registry import classifier_class, method_class, registered_classifiers, registered_methods
     from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT
 
     untrained = {
@@ -29,9 +29,12 @@ def rows() -> list[dict[str, Any]]:
     listed: list[dict[str, Any]] = [
         {"name": name, "summary": summary, **nothing} for name, summary in untrained.items()
     ]
+
+    def options(config: type[Any]) -> list[str]:
+        return [f"{field.name}={field.default}" for field in dataclasses.fields(config)]
+
     for name in sorted(registered_methods()):
         method = method_class(name)
-        options = [f"{field.name}={field.default}" for field in dataclasses.fields(method.Config)]
         listed.append(
             {
                 "name": name,
@@ -39,10 +42,13 @@ def rows() -> list[dict[str, Any]]:
                 "trains": True,
                 "slotted": method.slotted,
                 "mergeable": method.mergeable,
-                "options": options,
+                "options": options(method.Config),
                 "recipe": dict(method.recipe),
             }
         )
+    for name in sorted(registered_classifiers()):
+        own = classifier_class(name)
+        listed.append({**nothing, "name": name, "summary": own.summary, "trains": True, "options": options(own.Config)})
     return listed
 
 

@@ -1,10 +1,11 @@
 """`tfew params`: how many parameters each method trains, stores and adds on a backbone."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from experiments.output import JSON, Column, show_json, show_table
+from experiments.quantities import size
 
 _COLUMNS = (
     Column("method", "method"),
@@ -15,7 +16,7 @@ _COLUMNS = (
 )
 
 
-def counts(backbone: str, methods: list[str] | None = None) -> tuple[dict[str, dict[str, int]], int]:
+def counts(backbone: str, methods: list[str] | None = None) -> tuple[dict[str, dict[str, int]], int, dict[str, int]]:
     """The parameters of methods on a backbone, counted on the meta device without weights.
 
     Args:
@@ -23,7 +24,8 @@ def counts(backbone: str, methods: list[str] | None = None) -> tuple[dict[str, d
         methods: their names; None for every registered one.
 
     Returns:
-        By method `trainable`, `stored` and `inference_extra`; and the backbone's own number of parameters.
+        By method `trainable`, `stored` and `inference_extra`; and the backbone's own number of parameters, and the
+        bytes of its weights by precision.
 
     Raises:
         UserError: a method or the backbone's architecture is unknown.
@@ -32,8 +34,10 @@ def counts(backbone: str, methods: list[str] | None = None) -> tuple[dict[str, d
 
     import torch
 
+    from tfew_pl.quantization import weight_bytes
     from tfew_pl.registry import get_method, registered_methods
     from tfew_pl.shapes import empty_backbone
+    from tfew_pl.spec import Precision
 
     found = {}
     chosen = [get_method(name) for name in methods or sorted(registered_methods())]
@@ -42,7 +46,8 @@ def counts(backbone: str, methods: list[str] | None = None) -> tuple[dict[str, d
         adaptation = method.attach(model, generator=torch.Generator())
         found[method.name] = dataclasses.asdict(adaptation.counts())
         adaptation.detach()
-    return found, sum(p.numel() for p in model.parameters())
+    weights = {precision: weight_bytes(model, precision) for precision in get_args(Precision)}
+    return found, sum(p.numel() for p in model.parameters()), weights
 
 
 def command(
@@ -52,7 +57,7 @@ def command(
     ] = None,
     json: JSON = False,
 ) -> None:
-    """Count the parameters of every method on a backbone, without its weights.
+    """Count the parameters of every method on a backbone, and the memory of its weights, without them.
 
     Trainable: updated in training. Stored: in the adaptation's file. Extra at inference: beside the backbone's own,
     once merged what can be.
@@ -62,7 +67,7 @@ def command(
         tfew params --backbone t5-small --method ia3 --method lora
         tfew params --backbone t0 --json
     """
-    found, own = counts(backbone, method)
+    found, own, weights = counts(backbone, method)
     if json:
         show_json(found)
         return
@@ -70,4 +75,5 @@ def command(
         {"method": name, "share": 100 * numbers["trainable"] / own, **numbers} for name, numbers in found.items()
     ]
     show_table(sorted(rows, key=lambda row: row["trainable"]), _COLUMNS)
-    typer.echo(f"\n{backbone}: {own:,} parameters")
+    memory = ", ".join(f"{size(needed)} in {precision}" for precision, needed in weights.items())
+    typer.echo(f"\n{backbone}: {own:,} parameters; its weights take {memory}")

@@ -65,10 +65,12 @@ def command(
 
     import torch
 
+    from tfew_pl.matmul_precision import set_matmul_precision
     from tfew_pl.userdata.predictor import predicting
 
     if threads is not None:
         torch.set_num_threads(threads)
+    set_matmul_precision()
     counts: Counter[str] = Counter()
     done = 0
     types = known_types(table) if output is not None and output.suffix == ".parquet" else {}

@@ -1,6 +1,5 @@
 """`tfew pretrain`: (IA)3 vectors pre-trained on a backbone's multitask mixture."""
 
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -44,10 +43,23 @@ def command(
         str | None, typer.Option(help="Lightning's, such as cpu or gpu.", rich_help_panel=_HOW)
     ] = None,
     devices: Annotated[int | None, typer.Option(help="Number of devices; 1 if left out.", rich_help_panel=_HOW)] = None,
-    strategy: Annotated[str | None, typer.Option(help="Lightning's, such as ddp.", rich_help_panel=_HOW)] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="ddp: every device holds the backbone; fsdp: it is sharded. ddp if left out.", rich_help_panel=_HOW
+        ),
+    ] = None,
     threads: Annotated[
         int, typer.Option(help="Threads of PyTorch; other roundings if changed.", min=1, rich_help_panel=_HOW)
     ] = 1,
+    logger: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Log the training with tensorboard, wandb or mlflow, beside the file; may be repeated.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
 ) -> None:
     """Pre-train (IA)3 on a multitask mixture: where T-Few starts.
 
@@ -63,12 +75,16 @@ def command(
 
     from experiments.output import console
     from tfew_pl import backbones
+    from tfew_pl.loggers import LogTo
     from tfew_pl.pretraining import PAPER_STEPS, pretrain, pretraining_recipe
+    from tfew_pl.processes import is_first
     from tfew_pl.spec import RunSpec
 
     checked = RunSpec("", backbone=backbone, precision=precision)  # type: ignore[arg-type]
     pocket = mixture == "pocket" or (mixture is None and backbone in ("pocket-t0", "pocket-lm", "pocket-random"))
     backbones.revision(backbone)
+    log = LogTo(tuple(dict.fromkeys(logger or ())), out.parent)
+    log.check()
     texts = _texts("pocket" if pocket else "p3", seed, data)
     import torch
 
@@ -77,7 +93,7 @@ def command(
     flags = {"accelerator": accelerator, "devices": devices, "strategy": strategy}
     try:
         _make_folder(out.parent)
-        with Progress(console=console()) as bar:
+        with Progress(console=console(), disable=not is_first()) as bar:
             task = bar.add_task(f"pre-training {method}", total=1.0)
             content = pretrain(
                 method,
@@ -91,12 +107,15 @@ def command(
                 every=every,
                 progress=lambda _stage, share: bar.update(task, completed=share),
                 trainer={name: value for name, value in flags.items() if value is not None},
+                log=log,
             )
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the former into the latter
+        if not is_first():
+            raise typer.Exit(130) from None
         there = "goes on from its last checkpoint" if checkpoint.is_file() else "starts anew: no checkpoint was due yet"
         typer.echo(f"interrupted: the same command {there}", err=True)
         raise typer.Exit(130) from None
-    if int(os.environ.get("LOCAL_RANK", "0")) == 0:  # Lightning starts this command again for every device
+    if is_first():  # Lightning starts this command again for every device
         unfinished = out.with_name(f".{out.name}.unfinished")
         unfinished.write_bytes(content)
         unfinished.replace(out)

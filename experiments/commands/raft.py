@@ -68,16 +68,22 @@ def run(
         tfew raft run
         tfew raft run --leave-out --task overruling --task ade_corpus_v2
         tfew raft run --data hub --backbone t0-3b --variant release
+        tfew raft run --method setfit
     """
     from experiments.commands.grid import run_grid
     from experiments.grid import DEFAULT_STORE, Grid, GridRun
     from experiments.launchers.choose import How
+    from experiments.requirements import lacking
+    from experiments.runner import missing
+    from tfew_pl.errors import UserError
     from tfew_pl.store import RunStore
 
     specs = _specs(task, variant, leave_out, method, backbone, data, seed, steps, settings)
     folder = store or DEFAULT_STORE
     kind = "with a fifth of the training examples left out at a time" if leave_out else "on the test sets"
     grid = Grid("raft", f"RAFT, {kind}", folder, tuple(GridRun(spec.method, spec) for spec in specs))
+    for reason in lacking(missing(grid.runs, RunStore(folder))):
+        raise UserError(reason)
     run_grid(grid, RunStore(folder), How(workers=workers, threads=threads))
     _show(_records(specs, folder), json=False)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from experiments.output import JSON
+from tfew_pl.matmul_precision import Choice as MatmulPrecision
 
 if TYPE_CHECKING:
     from tfew_pl.spec import RunSpec
@@ -91,7 +92,12 @@ def command(
         str | None, typer.Option(help="Lightning's, such as cpu or gpu.", rich_help_panel=_HOW)
     ] = None,
     devices: Annotated[int | None, typer.Option(help="Number of devices; 1 if left out.", rich_help_panel=_HOW)] = None,
-    strategy: Annotated[str | None, typer.Option(help="Lightning's, such as ddp.", rich_help_panel=_HOW)] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="ddp: every device holds the backbone; fsdp: it is sharded. ddp if left out.", rich_help_panel=_HOW
+        ),
+    ] = None,
     accumulate: Annotated[
         int | None,
         typer.Option(help="Micro-batches into which a training batch is divided.", rich_help_panel=_HOW),
@@ -100,9 +106,24 @@ def command(
         int | None,
         typer.Option(help="Threads on a CPU; 1, as in grids, if left out.", min=1, rich_help_panel=_HOW),
     ] = None,
+    matmul_precision: Annotated[
+        MatmulPrecision,
+        typer.Option(
+            help="Of fp32 products on a CPU; auto: by a check of error and speed. Numbers depend on it.",
+            rich_help_panel=_HOW,
+        ),
+    ] = "auto",
     store: Annotated[
         Path | None,
         typer.Option(help="Folder of the records; results/runs if left out.", rich_help_panel=_HOW),
+    ] = None,
+    logger: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Log the run with tensorboard, wandb or mlflow, under the store's folder; may be repeated.",
+            rich_help_panel=_HOW,
+        ),
     ] = None,
     json: JSON = False,
 ) -> None:
@@ -114,10 +135,14 @@ def command(
         tfew run --task rte
         tfew run --task rte --without unlikelihood --without length-norm
         tfew run --task copa --method zero-shot --json
+        tfew run --task rte --logger tensorboard
         tfew run --task wic --recipe release --steps 100 --set recipe.learning_rate=1e-3
+        tfew run --task rte --backbone t0 --precision bf16 --data hub --devices 2 --strategy fsdp
     """
     from experiments.grid import DEFAULT_STORE
     from experiments.run_report import show_record
+    from tfew_pl.loggers import LogTo
+    from tfew_pl.processes import is_first
     from tfew_pl.resolve import resolve
     from tfew_pl.store import RunStore
 
@@ -144,10 +169,15 @@ def command(
     }
     spec = resolve(_spec({k: v for k, v in fields.items() if v is not None}, assignments or []))
     records = RunStore(store or DEFAULT_STORE)
+    loggers = tuple(dict.fromkeys(logger or ()))
+    LogTo(loggers, records.folder).check()
     known = spec in records
+    if known and loggers:
+        typer.echo("the run is finished: nothing is logged", err=True)
     if not known:
-        _run(spec, records.folder, {k: v for k, v in flags.items() if v is not None}, threads)
-    if int(os.environ.get("LOCAL_RANK", "0")) == 0:  # Lightning starts this command again for every device
+        given = {k: v for k, v in flags.items() if v is not None}
+        _run(spec, records.folder, given, threads, loggers, matmul_precision)
+    if is_first():  # Lightning starts this command again for every device
         show_record(records.load(spec), records.path(spec), known=known, json=json)
 
 
@@ -184,18 +214,29 @@ def _spec(fields: dict[str, Any], assignments: list[str]) -> "RunSpec":
     return spec
 
 
-def _run(spec: "RunSpec", store: Path, flags: dict[str, Any], threads: int | None) -> None:
+def _run(
+    spec: "RunSpec",
+    store: Path,
+    flags: dict[str, Any],
+    threads: int | None,
+    loggers: tuple[str, ...] = (),
+    matmul_precision: MatmulPrecision = "auto",
+) -> None:
     from experiments.devices import thread_environment, visible_gpus
     from experiments.display import show_progress
     from experiments.job import RunAndSave
+    from experiments.signals import interrupted_by_termination
+    from tfew_pl.processes import is_first
 
     if threads is None:
         on_cpu = flags.get("accelerator") == "cpu" or not visible_gpus()
         threads = 1 if on_cpu else (os.cpu_count() or 1)
     os.environ.update(thread_environment(threads))
     try:
-        with show_progress(spec.label()) as progress:
-            RunAndSave(store, threads, flags)((spec,), progress)
+        with interrupted_by_termination(), show_progress(spec.label()) as progress:
+            job = RunAndSave(store, threads, flags, loggers=loggers, matmul_precision=matmul_precision)
+            job((spec,), progress)
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the former into the latter
-        typer.echo("interrupted: there is no record yet; the same command goes on", err=True)
+        if is_first():
+            typer.echo("interrupted: there is no record yet; the same command goes on", err=True)
         raise typer.Exit(130) from None

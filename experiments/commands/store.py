@@ -76,6 +76,8 @@ def ls(store: Store = DEFAULT, json: JSON = False) -> None:
     from experiments.display import duration
     from experiments.failures import Failures
     from experiments.quantities import percent
+    from experiments.quantities import size as bytes_text
+    from experiments.store_care import disk_usage
 
     records = _open(store)
     found = rows(records)
@@ -94,10 +96,7 @@ def ls(store: Store = DEFAULT, json: JSON = False) -> None:
     show_table(found, columns)
     failures = Failures(store)
     failed = [failure for digest in failures.digests() if (failure := failures.get(digest))]
-    size = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
-    from experiments.quantities import size as bytes_text
-
-    typer.echo(f"\n{len(found)} records, {bytes_text(size)}: {store}")
+    typer.echo(f"\n{len(found)} records, {bytes_text(disk_usage(store))}: {store}")
     for failure in failed:
         typer.echo(f"failed: {failure.label}: {failure.reason} ({failure.log})")
 
@@ -222,3 +221,18 @@ def pack(
         records = RunStore(store or grid.store)
         path = records.pack(grid.name, {run.spec.digest for run in grid.runs})
         typer.echo(f"{grid.name}: {'nothing to pack' if path is None else f'{path}, {size(path.stat().st_size)}'}")
+
+
+@app.command()
+def unpack(
+    names: Annotated[list[str], typer.Argument(help="Of the files, without their ending: table4.")],
+    store: Store = DEFAULT,
+) -> None:
+    """Move the records of such a file back into folders of their own, of which one can be removed to run it again.
+
+    Examples:
+        tfew store unpack table4 --store results/pocket/records
+    """
+    records = _open(store)
+    for name in names:
+        typer.echo(f"{name}: {records.unpack(name)} records unpacked into {store}")

@@ -59,13 +59,14 @@ def command(
         tfew table 1 --backbone t0-3b --data hub
         tfew table all
     """
-    from experiments.finished import Selection, find_finished, is_finished
+    from experiments.finished import Selection, find_finished, progress
     from experiments.tables.catalog import TABLES
 
     definitions = list(TABLES.values()) if number == ALL else [definition(number)]
     selection = Selection(store, backbone, data)
     if unfinished:
-        grids = [name for name in dict.fromkeys(made.grid for made in definitions) if not is_finished(name, selection)]
+        found = [progress(name, selection) for name in dict.fromkeys(made.grid for made in definitions)]
+        grids = [grid.grid for grid in found if grid.found < grid.asked]
         show_json(grids) if json else typer.echo("".join(f"{name}\n" for name in grids), nl=False)
         return
     shown: dict[str, Any] = {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments import published
-from experiments.figures.style import OKABE_ITO, styled
+from experiments.figures.style import OKABE_ITO, styled, with_subscripts
 from experiments.quantities import count
 from experiments.tables.accuracy import AccuracyTable
 from tfew_pl.tasks.data import POCKET
@@ -146,7 +146,7 @@ def _size(point: Point, layer: Sequence[Point]) -> float:
 def _title(table: AccuracyTable) -> str:
     asked = len(table.measured)
     finished = sum(not ours.missing for _, ours in table.measured)
-    title = re.sub(r"L_(\w+)", r"$L_{\\mathrm{\1}}$", table.layout.title.replace("methods", "Methods", 1))
+    title = with_subscripts(table.layout.title.replace("methods", "Methods", 1))
     return title if finished == asked else f"{title}; finished here: {finished} of {asked}"
 
 

@@ -1,5 +1,6 @@
 """What all figures share: colors, type, and how they are written to disk."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,11 @@ def styled() -> Iterator[None]:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)
         yield
+
+
+def with_subscripts(text: str) -> str:
+    """A text in which matplotlib sets the losses as the paper does: L_LN with an index."""
+    return re.sub(r"L_(\w+)", r"$L_{\\mathrm{\1}}$", text)
 
 
 def save(figure: "Figure", stem: Path, title: str) -> list[Path]:

@@ -13,6 +13,8 @@ from experiments.launchers.local import LocalWorkers
 from experiments.launchers.remote import Cluster, RemoteRunners
 from experiments.placement import placement
 from tfew_pl.errors import UserError
+from tfew_pl.loggers import LogTo
+from tfew_pl.matmul_precision import Choice as MatmulPrecision
 from tfew_pl.naming import look_up
 from tfew_pl.store import RunStore
 
@@ -37,6 +39,10 @@ class How:
     """How often runs are done again whose process died."""
     checkpoint_every: int = 100
     """Steps after which a training's state is kept; 0 for never."""
+    loggers: tuple[str, ...] = ()
+    """Of the trainings, by name."""
+    matmul_precision: MatmulPrecision = "auto"
+    """Of fp32 products."""
 
 
 class Chosen(NamedTuple):
@@ -60,14 +66,20 @@ def choose_launcher(
         keep_adaptations: whether records keep what was trained.
 
     Raises:
-        UserError: the launcher is unknown, not installed, or an option does not fit.
+        UserError: the launcher or a logger is unknown or not installed, or an option does not fit.
     """
     look_up("launcher", how.launcher, dict.fromkeys(LAUNCHERS))
     store = RunStore(store.folder.absolute())
+    LogTo(how.loggers, store.folder).check()
 
     def job(threads: int) -> RunAndSave:
         return RunAndSave(
-            store.folder, threads, keep_adaptations=keep_adaptations, checkpoint_every=how.checkpoint_every
+            store.folder,
+            threads,
+            keep_adaptations=keep_adaptations,
+            checkpoint_every=how.checkpoint_every,
+            loggers=how.loggers,
+            matmul_precision=how.matmul_precision,
         )
 
     options = _options(how.options)

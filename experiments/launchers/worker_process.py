@@ -69,8 +69,9 @@ def serve(connection: Connection, job: Job, environment: Mapping[str, str]) -> N
         job: what to do with a run.
         environment: variables to set before anything heavy is imported.
     """
-    # Ctrl-C reaches the whole process group; the parent alone decides what it means.
+    # Ctrl-C and a scheduler's SIGTERM reach the whole process group; the parent alone decides what they mean.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, name="watch over the parent process", daemon=True).start()
     # Lightning would take a worker that Slurm's job has started for one of several of its own.
     for name in [name for name in os.environ if name.startswith("SLURM_")]:

@@ -6,6 +6,7 @@ named by its digest.
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -96,8 +97,13 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = percent
+    environment.filters |= {"percent": percent, "breakable": _breakable}
     return environment.get_template("page.html")
+
+
+def _breakable(text: str) -> Markup:
+    """A text whose lines may break behind a dot, an underscore or an equals sign; it is escaped."""
+    return Markup("<wbr>").join(re.split(r"(?<=[._=])", text))
 
 
 def _asset(name: str) -> Markup:

@@ -15,6 +15,8 @@ _ZERO = 72
 _CHARACTER, _LINE = 6.8, 15
 """Width of a character and height of a line of a label."""
 _RADIUS = 5
+_LONGEST = 32
+"""Characters of a label; a mark with a longer name goes without, as do those that have no room."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,8 @@ def _labeled(marks: Sequence[Mark]) -> Iterator[Mark]:
         if following:
             taken.append((end - 1, following.y, end + 1, mark.y))
     labels: dict[str, tuple[float, float, str]] = {}
-    for mark in sorted(marks, key=lambda m: (not m.on_front, -m.accuracy)):
+    short = [mark for mark in marks if len(mark.name) <= _LONGEST]
+    for mark in sorted(short, key=lambda m: (not m.on_front, -m.accuracy)):
         for box, label in _places(mark):
             inside = box[0] >= _LEFT and box[2] <= WIDTH and box[1] >= 0 and box[3] <= HEIGHT - _BOTTOM
             if inside and not any(_overlap(box, other) for other in taken):

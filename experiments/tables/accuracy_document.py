@@ -12,6 +12,7 @@ from experiments.tables.cells import (
     NONE,
     NOT_OURS,
     as_printed,
+    left_out,
     mean,
     on_task,
     plural,
@@ -114,6 +115,7 @@ def _notes(table: AccuracyTable, command: str) -> Iterator[str]:
         "IQR: 75th less 25th percentile, likewise."
     )
     yield from unfinished(measured, command)
+    yield from left_out(measured)
     if any(name == reference for name, _ in measured):
         yield (
             f"Difference: to {reference}, paired, on the same few-shot splits, templates and examples; "

@@ -44,12 +44,12 @@ class Document:
 def markdown(document: Document) -> str:
     """The document as Markdown; cells are aligned in the source too."""
     parts = [line for block in document.blocks for line in _markdown_block(block)]
-    parts += [f"- {_escaped(note)}" for note in document.notes]
+    parts += [f"- {escaped(note)}" for note in document.notes]
     return "\n".join(parts) + "\n"
 
 
 def _markdown_block(block: Block) -> Iterator[str]:
-    rows = [tuple(_escaped(cell.replace("\n", " ").strip()) for cell in row) for row in (block.header, *block.rows)]
+    rows = [tuple(escaped(cell.replace("\n", " ").strip()) for cell in row) for row in (block.header, *block.rows)]
     widths = [max(3, *(len(row[i]) for row in rows)) for i in range(len(block.header))]
 
     def line(cells: Sequence[str]) -> str:
@@ -58,12 +58,13 @@ def _markdown_block(block: Block) -> Iterator[str]:
         return f"| {' | '.join(padded)} |"
 
     dashes = ["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])]
-    yield from (f"**{_escaped(block.title)}**", "", line(rows[0]), f"|{'|'.join(dashes)}|")
+    yield from (f"**{escaped(block.title)}**", "", line(rows[0]), f"|{'|'.join(dashes)}|")
     yield from map(line, rows[1:])
     yield ""
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is."""
     return "".join(f"\\{c}" if c in "|*_<`\\" else c for c in text)
 
 

@@ -82,6 +82,13 @@ def samples(rows: Sequence[tuple[str, Measured]]) -> Iterator[str]:
         yield f"Measured on: {'; '.join(parts)}."
 
 
+def left_out(rows: Sequence[tuple[str, Measured]]) -> Iterator[str]:
+    """A note on the tasks without an accuracy."""
+    tasks = sorted({task for _, ours in rows for task in ours.unlabeled})
+    if tasks:
+        yield f"Left out, as their evaluation examples have no labels: {', '.join(tasks)}."
+
+
 def pocket(rows: Sequence[tuple[str, Measured]], papers: str) -> Iterator[str]:
     """A note on how little pocket numbers compare with the paper's.
 

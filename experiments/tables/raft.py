@@ -16,6 +16,7 @@ from tfew_pl.metrics import macro_f1
 from tfew_pl.spec import POCKET
 from tfew_pl.tasks import RAFT_TASKS
 
+SETFIT = "setfit"
 HIDDEN = "no labels"
 """The runs are finished, and only the leaderboard knows how good they are."""
 
@@ -178,6 +179,11 @@ def _notes(table: RaftTable, command: str) -> Iterator[str]:
             "Ours: pocket backbones on generated tasks in RAFT's schemas, whose evaluation examples have labels. The "
             "paper's: on RAFT's own test sets, by its leaderboard; T-Few's backbone is T0 (11B). Compare the order "
             "of the methods, not the numbers."
+        )
+    if any(spec.method == SETFIT for variant in table.measured for spec in variant.specs):
+        yield (
+            "SetFit reads the texts alone, without instructions or names of classes. Its encoder knows real English, "
+            "not the pocket world; it has 23 million parameters, that of the published row 110 million."
         )
     if any(row.variant is None for row in table.rows):
         yield f"{NOT_OURS} As published, not run here."

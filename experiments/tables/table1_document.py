@@ -5,7 +5,18 @@ from collections.abc import Callable, Iterator
 from experiments import published
 from experiments.quantities import count, percent, scientific, size
 from experiments.tables.block import Block, Document
-from experiments.tables.cells import NONE, NOT_OURS, as_printed, mean, on_task, pocket, samples, span, unfinished
+from experiments.tables.cells import (
+    NONE,
+    NOT_OURS,
+    as_printed,
+    left_out,
+    mean,
+    on_task,
+    pocket,
+    samples,
+    span,
+    unfinished,
+)
 from experiments.tables.table1 import Row, Table1, paper_accuracy
 from tfew_pl.spec import IN_CONTEXT
 from tfew_pl.tasks.heldout import TASKS
@@ -99,6 +110,7 @@ def _notes(table: Table1, command: str) -> Iterator[str]:
         f"over {tasks} tasks. IQR: 75th less 25th percentile, likewise."
     )
     yield from unfinished(measured, command)
+    yield from left_out(measured)
     yield from samples(measured)
     yield from pocket(measured, "backbones of 11B on the real tasks")
     costs = (

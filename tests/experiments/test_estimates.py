@@ -1,14 +1,16 @@
 import pytest
 
-from experiments.estimates import SHOT_TOKENS, TOKENS, backbone_parameters, estimate, measured_lengths, parameters_of
-from experiments.gpus import GPU, GPUS, MODEL_FLOPS_UTILIZATION, choose_gpu
+from experiments.estimates import backbone_parameters, estimate, measured_lengths, parameters_of
+from experiments.gpus import GPUS, choose_gpu
+from experiments.published import EXAMPLE_TOKENS, SHOT_TOKENS
+from tfew_pl.costs import Price
 from tfew_pl.errors import UserError
 from tfew_pl.recipe import Recipe
 from tfew_pl.shapes import SHAPES, empty_backbone
 from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, Evaluation, RunSpec
 from tfew_pl.tasks import get_task
 
-PLAIN = GPU("plain", 1e12, 3.6, "nobody")
+PLAIN = Price("plain", dollars_per_hour=3.6, flops_per_second=1e12)
 LIMITED = Evaluation(examples=10, templates=2)
 
 
@@ -26,36 +28,36 @@ def test_training_the_paper_s_way_costs_what_the_paper_says() -> None:
     """Section 4.2: 2.7e16 FLOPs for 1,000 steps of 8 on T0 with 11 billion parameters, half an hour on an A100."""
     spec = RunSpec("copa", backbone="t0")
     only_evaluated = RunSpec("copa", backbone="t0", method=ZERO_SHOT)
-    whole = estimate(spec, GPUS["a100"], MODEL_FLOPS_UTILIZATION, {})
-    evaluation = estimate(only_evaluated, GPUS["a100"], MODEL_FLOPS_UTILIZATION, {})
+    whole = estimate(spec, GPUS["a100"].price(), {})
+    evaluation = estimate(only_evaluated, GPUS["a100"].price(), {})
     assert whole is not None
     assert evaluation is not None
     assert whole.flops - evaluation.flops == pytest.approx(2.7e16, rel=0.02)
-    assert whole.seconds - evaluation.seconds == pytest.approx(1800, rel=0.05)
+    assert whole.seconds - evaluation.seconds == pytest.approx(1800, rel=0.02)
 
 
 def test_an_estimate_is_the_formulas() -> None:
     parameters = backbone_parameters("pocket-t0")
     assert parameters is not None
     recipe = Recipe(steps=7, batch_size=3)
-    found = estimate(RunSpec("rte", recipe=recipe, evaluation=LIMITED), PLAIN, 0.5, {("rte", "pocket-t0"): 60})
+    found = estimate(RunSpec("rte", recipe=recipe, evaluation=LIMITED), PLAIN, {("rte", "pocket-t0"): 60})
     assert found is not None
     assert found.flops == pytest.approx(parameters * 60 * (3 * 7 * 3 + 10 * 2))
-    assert found.seconds == pytest.approx(found.flops / 0.5e12)
+    assert found.seconds == pytest.approx(found.flops / 1e12)
     assert found.dollars == pytest.approx(found.seconds * 0.001)
 
 
 def test_a_context_costs_its_tokens_for_every_prediction() -> None:
     parameters = backbone_parameters("pocket-lm")
     assert parameters is not None
-    found = estimate(RunSpec("rte", backbone="pocket-lm", method=IN_CONTEXT, evaluation=LIMITED), PLAIN, 1.0, {})
+    found = estimate(RunSpec("rte", backbone="pocket-lm", method=IN_CONTEXT, evaluation=LIMITED), PLAIN, {})
     assert found is not None
-    assert found.flops == pytest.approx(parameters * 20 * (TOKENS + get_task("rte").shots * SHOT_TOKENS))
+    assert found.flops == pytest.approx(parameters * 20 * (EXAMPLE_TOKENS + get_task("rte").shots * SHOT_TOKENS))
 
 
 def test_limits_beyond_what_there_is_change_nothing() -> None:
-    plain = estimate(RunSpec("cb"), PLAIN, 1.0, {})
-    assert estimate(RunSpec("cb", evaluation=Evaluation(10**6, 10**3)), PLAIN, 1.0, {}) == plain
+    plain = estimate(RunSpec("cb"), PLAIN, {})
+    assert estimate(RunSpec("cb", evaluation=Evaluation(10**6, 10**3)), PLAIN, {}) == plain
 
 
 def test_lengths_are_those_of_finished_runs() -> None:
@@ -64,7 +66,9 @@ def test_lengths_are_those_of_finished_runs() -> None:
 
 
 def test_gpus_are_sourced_and_prices_replaced() -> None:
-    assert all(any(str(year) in gpu.price_source for year in range(2022, 2027)) for gpu in GPUS.values())
+    for gpu in GPUS.values():
+        assert any(str(year) in gpu.price_source for year in range(2022, 2027))
+        assert gpu.peak_source.startswith("https://www.nvidia.com/")
     own = choose_gpu("h100", 2.0)
     assert (own.dollars_per_hour, own.price_source) == (2.0, "as given")
     with pytest.raises(UserError, match="did you mean h100"):

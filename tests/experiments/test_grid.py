@@ -10,7 +10,7 @@ from experiments.grid import Grid, find_grid, load_grid
 from tfew_pl.errors import UserError
 from tfew_pl.recipe import Recipe
 from tfew_pl.registry import method_class, registered_methods
-from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, Evaluation, Revisions, RunSpec
+from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, Evaluation, InContext, Revisions, RunSpec
 from tfew_pl.tasks import TASKS
 from tfew_pl.tasks.splits import OFFICIAL_SEEDS
 
@@ -308,6 +308,27 @@ def test_grids_share_the_runs_that_their_comments_say() -> None:
     assert runs[8, "(IA)3 + PT"] == runs[1, "T-Few"] == runs[9, "T-Few"] == runs[10, "T-Few"]
     assert runs[9, "In-context learning"] == runs[1, "In-context learning"]
     assert runs[9, "Zero-shot"] == runs[1, "Zero-shot"]
+
+
+def test_table9_has_every_way_to_learn_in_context() -> None:
+    variants = load_grid(GRIDS / "table9.yaml", resolved=as_it_is).variants()
+    (first, *_), *_ = specs = list(variants.values())
+    assert (first.method, [spec[0].method for spec in specs[1:]]) == ("ia3", [ZERO_SHOT, *[IN_CONTEXT] * 7])
+    ways = {name: found for name, found in variants.items() if found[0].method == IN_CONTEXT}
+    for found in ways.values():
+        assert {(spec.task, spec.seed) for spec in found} == EVERYWHERE
+        assert {(spec.backbone, spec.evaluation) for spec in found} == {("pocket-lm", Evaluation(32, 3))}
+    assert {name: found[0].in_context for name, found in ways.items()} == {
+        "In-context learning": InContext(),
+        "ICL (averaged)": InContext(combine="mean"),
+        "ICL (calibrated)": InContext(calibrated=True),
+        "ICL (concatenated)": InContext("concatenated"),
+        "ICL (concatenated, reordered)": InContext("concatenated", order=0),
+        "ICL (concatenated, calibrated)": InContext("concatenated", calibrated=True),
+        "ICL (concatenated, query in the decoder)": InContext("concatenated", query="decoder"),
+    }
+    real = load_grid(GRIDS / "table9.yaml", backbone="t0", data="hub", resolved=as_it_is).variants()
+    assert {spec.backbone for name in ways for spec in real[name]} == {"t5-lm-xxl"}
 
 
 def test_keep_adaptations(load: Loader) -> None:

@@ -158,7 +158,7 @@ def test_without_a_runner_the_grid_ends(fakes: Any, tmp_path: Path) -> None:
 
 
 def test_local_is_the_default(tmp_path: Path) -> None:
-    chosen = choose_launcher(How(workers=3), GROUPS, 2, RunStore(tmp_path))
+    chosen = choose_launcher(How(workers=3, loggers=("tensorboard",)), GROUPS, 2, RunStore(tmp_path))
     assert isinstance(chosen.launcher, LocalWorkers)
     assert chosen.workers == 2
     assert chosen.summary.startswith("with 2 workers")
@@ -172,6 +172,7 @@ def test_local_is_the_default(tmp_path: Path) -> None:
         (How("ray", ("partition=gpu",), workers=2), "--launcher-option partition: Ray's options are address and gpus"),
         (How("ray", ("partition",), workers=2), "expected KEY=VALUE"),
         (How("local", ("gpus=1",)), "the local launcher has no options"),
+        (How("local", loggers=("tensorbord",)), "did you mean tensorboard"),
     ],
 )
 def test_what_does_not_fit_is_said_before_anything_starts(tmp_path: Path, how: How, message: str) -> None:

@@ -18,6 +18,16 @@ def test_columns_are_aligned(capsys: pytest.CaptureFixture[str]) -> None:
     assert not any(line.endswith(" ") for line in (header, first, second))
 
 
+def test_large_tables_look_like_small_ones(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = (Column("name", "task"), Column("shots", "shots", "right"), Column("note", "note"))
+    rows = [{"name": name, "shots": len(name) ** 4, "note": note} for name in ("rte", "cb") for note in ("(IA)³", None)]
+    show_table(rows, columns)
+    small = capsys.readouterr().out
+    monkeypatch.setattr("experiments.output._MANY", 3)
+    show_table(rows, columns)
+    assert capsys.readouterr().out == small
+
+
 def test_nothing_is_cut_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     show_table([{"text": "word " * 60}], (Column("text", "text"),))
     assert ("word " * 60).strip() in capsys.readouterr().out

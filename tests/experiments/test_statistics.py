@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from experiments.statistics import Spread, TaskAccuracy, mean_over_tasks, spread, task_accuracy
+from experiments.statistics import Spread, TaskAccuracy, mean_over_tasks, spread, task_accuracy, unlabeled_tasks
 from tfew_pl.record import RunRecord
 from tfew_pl.spec import RunSpec
 
@@ -48,6 +48,13 @@ def test_task_accuracy_refuses_other_tasks_and_templates(record: Callable[..., R
     for other in (record(RunSpec(task="cb"), {"a": 0.5}), record(RunSpec(task="rte", seed=0), {"b": 0.5})):
         with pytest.raises(ValueError, match="records of one task"):
             task_accuracy([one, other])
+
+
+def test_examples_without_labels_have_no_accuracy(record: Callable[..., RunRecord]) -> None:
+    unlabeled = record(RunSpec(task="overruling"), {})
+    with pytest.raises(ValueError, match="examples of overruling have no labels: there is no accuracy"):
+        task_accuracy([unlabeled])
+    assert unlabeled_tasks([record(RunSpec(task="rte"), {"a": 0.5}), unlabeled, unlabeled]) == ("overruling",)
 
 
 def test_mean_over_tasks() -> None:

@@ -98,8 +98,8 @@ def test_nothing_to_evaluate_gives_no_batch() -> None:
 
 
 class _Trainer:
-    def __init__(self, world_size: int, accumulated: int) -> None:
-        self.world_size, self.accumulate_grad_batches = world_size, accumulated
+    def __init__(self, world_size: int, accumulated: int, rank: int = 0) -> None:
+        self.world_size, self.accumulate_grad_batches, self.global_rank = world_size, accumulated, rank
 
 
 @pytest.mark.parametrize(("devices", "accumulated", "size"), [(1, 1, 8), (1, 2, 4), (2, 1, 4), (2, 4, 1)])
@@ -110,6 +110,34 @@ def test_micro_batches(devices: int, accumulated: int, size: int, encoder: Promp
     assert loader.batch_size == size
     first: Any = next(iter(loader))
     assert len(first.gold) == size
+
+
+def _loaders(encoder: PromptEncoder, devices: int, accumulated: int, examples: Any) -> list[tuple[Any, Any]]:
+    """Of every device: what it trains on, and what it evaluates."""
+    loaders = []
+    for rank in range(devices):
+        data = TFewDataModule([_draws(encoder)], examples, batch_size=8, done=3)
+        data.trainer = _Trainer(devices, accumulated, rank)  # type: ignore[assignment]
+        loaders.append((data.train_dataloader(), data.test_dataloader()))
+    return loaders
+
+
+@pytest.mark.parametrize(("devices", "accumulated"), [(2, 1), (4, 1), (2, 2)])
+def test_devices_share_the_batches_of_one(devices: int, accumulated: int, encoder: PromptEncoder) -> None:
+    (alone,) = _loaders(encoder, 1, accumulated, [])
+    together = _loaders(encoder, devices, accumulated, [])
+    for whole, *parts in zip(alone[0], *(training for training, _ in together), strict=True):
+        taken = [key for part in parts for key in part.key.tolist()]
+        assert sorted(taken) == sorted(whole.key.tolist())
+
+
+def test_devices_share_the_evaluation(encoder: PromptEncoder, make_examples: Any) -> None:
+    examples: list[Encoded] = [*make_examples(5, 60), *make_examples(6, 60)]
+    for devices in (2, 3):
+        shares = [list(evaluation) for _, evaluation in _loaders(encoder, devices, 1, examples)]
+        assert len({len(share) for share in shares}) == 1, "sharded layers are gathered by all devices at once"
+        seen = {key[1] for share in shares for batch in share for key in batch.key.tolist()}
+        assert seen == set(range(60))
 
 
 def test_batch_that_cannot_be_divided(encoder: PromptEncoder) -> None:

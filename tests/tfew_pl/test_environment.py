@@ -19,3 +19,4 @@ def test_description_is_json() -> None:
     assert found["device"].startswith("cpu")
     assert found["python"] == platform.python_version()
     assert found["threads"] == torch.get_num_threads()
+    assert found["float32_matmul_precision"] == torch.get_float32_matmul_precision()

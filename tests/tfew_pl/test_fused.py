@@ -11,7 +11,7 @@ from transformers.models.t5.modeling_t5 import T5Attention, T5DenseGatedActDense
 
 from tfew_pl.encoding import collate
 from tfew_pl.fused import RMSNorm, _RMSNorm, fuse, gated_gelu, scaled
-from tfew_pl.fused_attention import attention
+from tfew_pl.fused_attention import Biases, attention
 from tfew_pl.ranking import score_choices
 
 
@@ -44,7 +44,7 @@ def test_other_precisions_take_t5s_way() -> None:
     assert torch.equal(ours(x), theirs(x))
 
 
-@pytest.mark.parametrize("bias_shape", [None, (1, 2, 3, 5), (2, 1, 1, 5), (2, 2, 3, 5)])
+@pytest.mark.parametrize("bias_shape", [None, (1, 2, 3, 5), (2, 1, 1, 5), (2, 2, 3, 5), (2, 2, 1, 5)])
 def test_attention_and_its_gradients_equal_those_of_its_parts(bias_shape: tuple[int, ...] | None) -> None:
     torch.manual_seed(2)
     q, k, v = (torch.randn(2, n, 8, dtype=torch.float64, requires_grad=True) for n in (3, 5, 5))
@@ -161,3 +161,15 @@ def test_positions_seen_in_an_evaluation_can_be_trained(make_model: Any) -> None
         model(input_ids=tokens, labels=tokens)
     model(input_ids=tokens, labels=tokens).loss.backward()
     assert model.encoder.block[0].layer[0].SelfAttention.relative_attention_bias.weight.grad.abs().sum() > 0
+
+
+def test_layers_share_a_sum_of_biases_only_if_they_are_given_the_same() -> None:
+    biases, position_bias = Biases(), torch.randn(1, 2, 3, 3)
+    masks = [torch.randn(4, 1, 1, 3) for _ in range(2)]
+    assert biases.total(None, None) is None
+    assert biases.total(position_bias, None) is position_bias
+    assert biases.total(None, masks[0]) is masks[0]
+    first = biases.total(position_bias, masks[0])
+    assert biases.total(position_bias, masks[0]) is first
+    for mask in (masks[1], masks[0].clone()):
+        assert torch.equal(biases.total(position_bias, mask), position_bias + mask)  # type: ignore[arg-type]

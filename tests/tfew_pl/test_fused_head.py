@@ -95,7 +95,8 @@ def test_both_are_exact_where_p_is_near_one_or_zero(margin: float) -> None:
     torch.testing.assert_close(log_p.double(), expected, rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(log_complement.double(), others, rtol=1e-6, atol=1e-7)
     (log_p.sum() + log_complement.sum()).backward()
-    assert hidden.grad is not None and hidden.grad.isfinite().all()
+    assert hidden.grad is not None
+    assert hidden.grad.isfinite().all()
 
 
 def test_bfloat16_is_close() -> None:
@@ -115,7 +116,8 @@ def test_a_trained_or_hooked_head_takes_part() -> None:
     trained = _head(9, frozen=False)
     log_p, _ = token_scores(trained, hidden, state, token, wrong)
     log_p.sum().backward()
-    assert trained.weight.grad is not None and trained.weight.grad.abs().sum() > 0
+    assert trained.weight.grad is not None
+    assert trained.weight.grad.abs().sum() > 0
     hooked = _head(9, frozen=True)
     before = token_scores(hooked, hidden, state, token)[0]
     hooked.register_forward_hook(lambda _module, _inputs, output: output * 0.5)

@@ -230,3 +230,36 @@ def test_release_form_is_finite_at_p_one() -> None:
     loss.backward()
     assert log_p.grad is not None
     assert log_p.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_mean_over_devices_is_the_batchs(
+    loss: Callable[..., Tensor], slots: int, make_examples: Callable[..., list[Encoded]]
+) -> None:
+    """Devices whose examples have different numbers of choices and tokens, and of slots none at all."""
+    examples = [replace(e, slot=n % 3 * (slots - 1) // 2) for n, e in enumerate(make_examples(3, 6))]
+    batch, values = collate(examples), _drawn(3, examples)
+    parts = [torch.tensor(part) for part in ([0, 3], [1, 2], [4, 5])]
+    whole = _scores(values, batch)
+    scores = ChoiceScores(whole.log_probability.float(), whole.log_complement.float())
+    devices = [
+        (ChoiceScores(scores.log_probability[part], scores.log_complement[part]), _rows(batch, part)) for part in parts
+    ]
+    counts: list[Tensor] = []
+
+    def note(count: Tensor) -> Tensor:
+        counts.append(count)
+        return count
+
+    for of_device in devices:
+        loss(*of_device, slots=slots, over_devices=note)
+    mean = torch.stack(counts).float().mean(0)
+    found = [loss(*of_device, slots=slots, over_devices=lambda _: mean) for of_device in devices]
+    expected = loss(scores, batch, slots=slots)
+    torch.testing.assert_close(torch.stack(found).mean(0), expected)
+
+
+def _rows(batch: ChoiceBatch, part: Tensor) -> ChoiceBatch:
+    """Some of the examples, padded as before: the release's L_UL depends on that."""
+    return ChoiceBatch(**{name: None if tensor is None else tensor[part] for name, tensor in vars(batch).items()})

@@ -2,7 +2,7 @@
 
 import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -10,12 +10,13 @@ import torch
 from tfew_pl.adaptation_file import backbone_digest, load_into, to_bytes
 from tfew_pl.backbones import load_backbone
 from tfew_pl.errors import UserError
-from tfew_pl.quantization import require_library
+from tfew_pl.quantization import require_library, weight_bytes
 from tfew_pl.recipe import Recipe
 from tfew_pl.registry import get_method
 from tfew_pl.resolve import resolve
 from tfew_pl.run import run
-from tfew_pl.spec import Evaluation, RunSpec
+from tfew_pl.shapes import empty_backbone
+from tfew_pl.spec import Evaluation, Precision, RunSpec
 
 needs_library = pytest.mark.skipif(
     importlib.util.find_spec("bitsandbytes") is None, reason="the extra `quantization` is not installed"
@@ -49,6 +50,35 @@ def test_maps_are_quantized_and_what_overflows_is_not(precision: Any, folder: st
     exact, close = _logits(plain.model), _logits(backbone.model)
     assert not torch.equal(exact, close)
     assert torch.corrcoef(torch.stack([exact.flatten(), close.flatten()]))[0, 1] > 0.9
+
+
+def _bytes(model: torch.nn.Module) -> int:
+    """What the weights take, as bitsandbytes keeps them, without its tables of the sixteen and 256 values."""
+    total = 0
+    for parameter in model.parameters():
+        total += parameter.nbytes
+        scales, state = getattr(parameter, "SCB", None), getattr(parameter, "quant_state", None)
+        if scales is not None:
+            total += scales.nbytes
+        if state is not None:
+            total += state.absmax.nbytes + state.state2.absmax.nbytes
+    return total
+
+
+@needs_library
+@pytest.mark.parametrize("precision", ["fp32", "bf16", *QUANTIZED])
+def test_the_memory_of_the_weights_is_what_is_counted(precision: Any, folder: str) -> None:
+    assert weight_bytes(load_backbone(folder).model, precision) == _bytes(load_backbone(folder, precision).model)
+
+
+def test_t0_fits_24_gigabytes_when_quantized() -> None:
+    t0 = empty_backbone("t0")
+    assert {p: round(weight_bytes(t0, p) / 1e9, 1) for p in get_args(Precision)} == {
+        "fp32": 44.5,
+        "bf16": 22.3,
+        "int8": 14.0,
+        "nf4": 9.9,
+    }
 
 
 @needs_library

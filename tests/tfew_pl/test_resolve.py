@@ -27,8 +27,9 @@ def test_every_problem_is_reported_at_once() -> None:
 
 
 def test_pretrained_vectors_are_known_for_few_backbones(backbone_folder: Path) -> None:
-    with pytest.raises(UserError, match=r"no pre-trained ia3 vectors are known .* --without pretraining"):
+    with pytest.raises(UserError, match=r"no pre-trained ia3 vectors are known .* --without pretraining") as caught:
         resolve(RunSpec("rte", backbone=str(backbone_folder)))
+    assert "`tfew pretrain` makes one, `tfew import` reads the release's" in str(caught.value)
 
 
 @pytest.mark.parametrize("method", ["zero-shot", "in-context"])

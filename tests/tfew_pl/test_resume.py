@@ -152,6 +152,16 @@ def test_what_is_not_of_this_training_is_not_taken_up(
         assert Checkpoint(tmp_path, specs, EVERY).step == 0
 
 
+def test_what_another_number_of_devices_has_kept_is_not_taken_up(backbone_folder: Path, tmp_path: Path) -> None:
+    specs = [make(backbone_folder)]
+    killed_in(specs, tmp_path, "training", 0.5)
+    checkpoint = Checkpoint(tmp_path, specs, EVERY)
+    checkpoint.require_processes(1)
+    assert checkpoint.step == 4
+    checkpoint.require_processes(2)
+    assert (checkpoint.step, checkpoint.seconds) == (0, 0)
+
+
 def test_a_full_disk_is_not_silent_and_leaves_the_state_before(
     backbone_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,6 +80,8 @@ def test_ia3_twice_gives_equal_records(spec: RunSpec, tmp_path: Path) -> None:
     assert first.losses["step"].tolist() == list(range(1, 13))
     assert first.spec.revisions.backbone
     assert first.spec.digest != spec.digest, "an unresolved spec is not yet the run's identity"
+    weights = {"digest": backbone_digest(load_backbone(spec.backbone).model), "dtype": "float32"}
+    assert (first.environment["precision"], first.environment["backbone"]) == ("32-true", weights)
 
     costs = first.costs
     # l_k and l_v of 2 + 2 + 2 attentions of 3 x 8, l_ff of 4 blocks of 32.

@@ -103,6 +103,14 @@ class Task:
             raise UserError(f"task {self.name} has no option {', '.join(options)}")
         return self
 
+    def text(self, row: Row) -> str:
+        """An example as a text without a prompt, which a text classifier reads. Here, there is none.
+
+        Raises:
+            UserError: the answer choices differ between examples, or mean nothing without a prompt.
+        """
+        raise UserError(f"task {self.name}: it has no classes of its own that a text classifier could learn; RAFT's do")
+
     def templates(self) -> Sequence[PromptTemplate]:
         """The templates marked as the dataset's original task, by name."""
         templates = [t for t in load_templates(*self.templates_of) if t.original_task]

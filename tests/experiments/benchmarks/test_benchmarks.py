@@ -11,6 +11,7 @@ from experiments.benchmarks import timing, workloads
 from experiments.benchmarks.contenders import Ours, Peft, contenders
 from tfew_pl.errors import UserError
 from tfew_pl.ranking import ChoiceBatch
+from tfew_pl.store import RunStore
 
 ON_A_CPU = ("training_step", "rank_classification", "slots", "matrix_products")
 
@@ -79,8 +80,47 @@ def test_variants_take_turns() -> None:
     assert all(len(values) == 2 and math.isfinite(sum(values)) for values in seconds.values())
 
 
+def test_the_runners_overhead_is_measured_by_what_it_really_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("experiments.benchmarks.runner_overhead")
+    seen: list[int] = []
+    plain = module._tfew
+
+    def watched(*arguments: Any) -> None:
+        store = arguments[arguments.index("--store") + 1]
+        seen.append(len(RunStore(store).digests()))
+        plain(*arguments)
+
+    monkeypatch.setattr(module, "_tfew", watched)
+    file = tmp_path / "found.json"
+    module.command(runs=12, workers=1, rounds=1, folder=tmp_path, json=file)
+    assert seen == [0, 12, 12, 12]
+    rows = json.loads(file.read_text())["rows"]
+    assert [row["limit_ms"] for row in rows] == [20, 2000, 2000, 2000, 2000]
+    printed = capsys.readouterr().out
+    for row in rows:
+        assert row["variant"] in printed
+    assert all(row["processor_ms"] > 100 for row in rows[1:]), "processes that were started count"
+    assert list(tmp_path.iterdir()) == [file]
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_the_gpu_benchmark_says_where_there_is_none() -> None:
+def test_the_gpu_benchmark_says_what_it_would_do_where_there_is_none() -> None:
     gpu = importlib.import_module("experiments.benchmarks.gpu")
-    with pytest.raises(UserError, match="needs a CUDA GPU"):
-        gpu.command()
+    with pytest.raises(UserError, match=r"needs a CUDA GPU.* would time 7 steps of ours; ours, 5 slots; PEFT"):
+        gpu.command(steps=7)
+
+
+def test_a_dry_run_goes_through_all_of_the_gpu_benchmark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gpu = importlib.import_module("experiments.benchmarks.gpu")
+    file = tmp_path / "gpu.json"
+    gpu.command(steps=2, dry_run=True, json=file)
+    content = json.loads(file.read_text())
+    assert [row["variant"] for row in content["rows"]] == list(gpu.VARIANTS)
+    assert all(row["mfu"] > 0 and row["memory"] > 0 for row in content["rows"])
+    assert "mean nothing" in content["title"]
+    one, five = content["rows"][:2]
+    assert five["seconds_a_run"] == pytest.approx(five["seconds"] / 5)
+    assert one["seconds_a_run"] == one["seconds"]
+    assert "ours, 5 slots" in capsys.readouterr().out

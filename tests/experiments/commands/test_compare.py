@@ -53,6 +53,22 @@ def test_contrasts(predicted: Variants) -> None:
     assert rows["T-Few"]["accuracy"] == pytest.approx(100 * np.mean(values), abs=2.5)  # of 20 examples: 5 a step
 
 
+def test_tasks_without_labels_are_left_out_and_named(
+    predicted: Variants, monkeypatch: pytest.MonkeyPatch, tfew: Tfew
+) -> None:
+    expected = contrasts(predicted, "T-Few", resamples=20)
+    for name, records in predicted.items():
+        spec = dataclasses.replace(records[0].spec, task="overruling")
+        unlabeled = records[0].predictions.assign(gold=-1)
+        records.append(dataclasses.replace(records[0], spec=spec, accuracy={}, predictions=unlabeled))
+        assert contrasts({name: records[-1:]}, name, resamples=20).rows[0]["accuracy"] is None
+    found = contrasts(predicted, "T-Few", resamples=20)
+    assert (found.rows, found.ranking, found.unlabeled) == (expected.rows, expected.ranking, ("overruling",))
+    monkeypatch.setattr("experiments.finished.finished_runs", lambda *_: predicted)
+    monkeypatch.setattr("experiments.contrasts.RESAMPLES", 20)
+    assert "Left out, as their evaluation examples have no labels: overruling." in tfew("compare", "table1").out
+
+
 def test_tasks_that_not_all_have_do_not_count(predicted: Variants) -> None:
     predicted["Zero-shot"] = [record for record in predicted["Zero-shot"] if record.spec.task in ("rte", "cb")]
     found = contrasts(predicted, "T-Few", resamples=50)

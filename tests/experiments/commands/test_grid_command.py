@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -88,13 +89,23 @@ def test_what_is_missing_is_run_and_nothing_else(tmp_path: Path, grid: Path) -> 
     assert out.splitlines()[1:] == [f"all 4 runs are in {store}: nothing to do"]
 
 
-def test_an_interruption_says_how_to_go_on_and_leaves_no_process(tmp_path: Path, grid: Path) -> None:
+@pytest.mark.parametrize(
+    "send",
+    [
+        pytest.param(lambda pid: os.killpg(pid, signal.SIGINT), id="Ctrl-C"),  # a terminal signals all of the group
+        pytest.param(lambda pid: os.kill(pid, signal.SIGTERM), id="SIGTERM"),
+        pytest.param(lambda pid: os.killpg(pid, signal.SIGTERM), id="SIGTERM of the group"),
+    ],
+)
+def test_an_interruption_says_how_to_go_on_and_leaves_no_process(
+    tmp_path: Path, grid: Path, send: Callable[[int], None]
+) -> None:
     store = tmp_path / "store"
     process = start(store, grid, seconds=0.7)
     deadline = time.monotonic() + 30
     while not list(store.glob("[!.]*/record.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of the group
+    send(process.pid)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (130, "")
     done = len(list(store.glob("[!.]*/record.json")))
@@ -103,6 +114,10 @@ def test_an_interruption_says_how_to_go_on_and_leaves_no_process(tmp_path: Path,
         f"interrupted: {done} of 4 runs are in {store}; the same command goes on from there"
     )
     assert is_gone(process.pid)
+    assert "lost" not in out
+    assert "failed" not in out
+    for folder in ("leases", "logs", "failures"):
+        assert list((store / folder).iterdir()) == []
 
     seeds = {path: json.loads(path.read_text()) for path in store.glob("[!.]*/record.json")}
     again = start(store, grid)

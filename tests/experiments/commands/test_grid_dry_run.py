@@ -50,7 +50,7 @@ def test_runs_are_listed_with_how_far_they_are(tfew: Tfew, file: Path, grid: Gri
     assert running_line.startswith("A, rte, seed 2: process ")
     assert state == "running"
     assert f"1 of 4 runs are in {store.folder}" in result.out
-    assert "one a100 at 5 % of its peak of 312 TFLOP/s" in result.out
+    assert "one a100 at 4.8 % of its peak of 312 TFLOP/s" in result.out
     assert store.digests() == {done.digest}, "nothing was run"
     # The lease has been given back.
     again = tfew("grid", str(file), "--store", str(store.folder), "--dry-run", "--json", "--gpu", "h100")
@@ -73,8 +73,9 @@ def test_twice_the_price_is_twice_the_dollars(tfew: Tfew, file: Path) -> None:
         result = tfew("grid", str(file), "--store", "none", "--dry-run", "--json", *flags)
         return float(json.loads(result.out)["all"]["dollars"])
 
-    assert dollars("--dollars-per-hour", "7.34") == pytest.approx(2 * dollars())
-    assert dollars("--utilization", "0.1") == pytest.approx(dollars() / 2)
+    assert dollars("--dollars-per-hour", "8") == pytest.approx(2 * dollars())
+    once, twice = (dollars("--utilization", share) for share in ("0.05", "0.1"))
+    assert once == pytest.approx(2 * twice)
 
 
 def test_json_without_a_dry_run_is_an_error(tfew: Tfew, file: Path) -> None:

@@ -9,10 +9,25 @@ import numpy as np
 import pytest
 
 import tfew_pl.backbones
-from tfew_pl.registry import registered_methods
+from tfew_pl.registry import registered_classifiers, registered_methods
 from tfew_pl.tasks import RAFT_TASKS, TASKS
+from tfew_pl.tasks.splits import OFFICIAL_SEEDS
 
 Tfew = Callable[..., Any]
+SHOTS = {
+    "copa": 32,
+    "hellaswag": 20,
+    "story_cloze": 70,
+    "winogrande": 50,
+    "wsc": 32,
+    "wic": 32,
+    "rte": 32,
+    "cb": 32,
+    "anli_r1": 50,
+    "anli_r2": 50,
+    "anli_r3": 50,
+}
+"""Few-shot sizes of the held-out tasks, which are GPT-3's; RAFT has 50."""
 
 
 def test_tasks(tfew: Tfew) -> None:
@@ -21,20 +36,8 @@ def test_tasks(tfew: Tfew) -> None:
     by_name = {row["name"]: row for row in rows}
     assert {by_name[name]["shots"] for name in RAFT_TASKS} == {50}
     assert by_name["banking_77"]["choices"] == 77
-    # Few-shot sizes are GPT-3's; templates as the release counts them.
-    assert {name: by_name[name]["shots"] for name in TASKS} == {
-        "copa": 32,
-        "hellaswag": 20,
-        "story_cloze": 70,
-        "winogrande": 50,
-        "wsc": 32,
-        "wic": 32,
-        "rte": 32,
-        "cb": 32,
-        "anli_r1": 50,
-        "anli_r2": 50,
-        "anli_r3": 50,
-    }
+    assert {name: by_name[name]["shots"] for name in TASKS} == SHOTS
+    # As the release counts them.
     templates = [by_name[name]["templates"] for name in ("copa", "hellaswag", "story_cloze", "winogrande")]
     assert templates == [8, 4, 5, 5]
     assert by_name["hellaswag"]["chance"] == 0.25
@@ -44,7 +47,9 @@ def test_tasks(tfew: Tfew) -> None:
 
 def test_methods(tfew: Tfew) -> None:
     rows = {row["name"]: row for row in json.loads(tfew("methods", "--json").out)}
-    assert set(rows) == {"zero-shot", "in-context", *registered_methods()}
+    assert set(rows) == {"zero-shot", "in-context", *registered_methods(), *registered_classifiers()}
+    assert rows["setfit"]["trains"] is True
+    assert "learning_rate=2e-05" in rows["setfit"]["options"]
     assert not rows["zero-shot"]["trains"]
     assert all(row["summary"] and "\n" not in row["summary"] for row in rows.values())
     assert "in-context" in tfew("methods").out
@@ -99,9 +104,9 @@ def test_a_download_that_has_only_begun_is_not_here(
     assert present()
 
 
-@pytest.mark.parametrize(("task", "shots", "seed"), [("rte", 32, 42), ("hellaswag", 20, 1024), ("anli_r3", 50, 0)])
-def test_split_is_the_releases(tfew: Tfew, task: str, shots: int, seed: int) -> None:
-    """As the release draws it: seed NumPy's global generator, shuffle the whole list, take the first."""
+@pytest.mark.parametrize("seed", OFFICIAL_SEEDS)
+def test_splits_of_every_task_are_the_releases(tfew: Tfew, seed: int) -> None:
+    """As the release draws them: seed NumPy's global generator, shuffle the whole list, take the first."""
     before = np.random.get_state()  # noqa: NPY002 (the release's generator)
     try:
         np.random.seed(seed)  # noqa: NPY002
@@ -109,9 +114,10 @@ def test_split_is_the_releases(tfew: Tfew, task: str, shots: int, seed: int) -> 
         np.random.shuffle(whole)  # noqa: NPY002
     finally:
         np.random.set_state(before)  # noqa: NPY002
-    arguments = ("split", "--task", task, "--seed", str(seed), "--size", "2490")
-    assert json.loads(tfew(*arguments, "--json").out) == whole[:shots]
-    assert tfew(*arguments).out.split() == list(map(str, whole[:shots]))
+    for task in (*TASKS, *RAFT_TASKS):
+        arguments = ("split", "--task", task, "--seed", str(seed), "--size", "2490")
+        assert json.loads(tfew(*arguments, "--json").out) == whole[: SHOTS.get(task, 50)], task
+    assert tfew(*arguments).out.split() == list(map(str, whole[:50]))
 
 
 def test_split_of_other_sizes(tfew: Tfew) -> None:

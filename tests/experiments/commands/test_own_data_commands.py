@@ -152,3 +152,19 @@ def test_a_backbone_that_moved_is_named(tfew: Tfew, backbone_folder: Path) -> No
     result = tfew("predict", "one", "rows.csv", "--backbone", str(moved))
     assert (result.code, expected.code) == (0, 0), result
     assert len(list(csv.DictReader(result.out.splitlines()))) == 1
+
+
+def test_a_merged_model_is_a_backbone_like_any_other(tfew: Tfew, backbone_folder: Path) -> None:
+    moved = shutil.copytree(backbone_folder, "moved")
+    values = json.loads(Path("one/fit.json").read_text())
+    values["spec"]["backbone"] = "where/it/was"
+    Path("one/fit.json").write_text(json.dumps(values))
+    assert tfew("merge", "one", "merged").code == 2
+    assert not Path("merged").exists()
+    result = tfew("merge", "one", "merged", "--backbone", str(moved))
+    assert (result.code, result.out) == (0, "merged\n"), result
+    Path("train.csv").write_text(TRAIN)
+    arguments = "fit train.csv --text body --label topic --steps 1 --folds 0 --backbone merged -o on_merged".split()
+    assert tfew(*arguments).code == 0
+    Path("rows.csv").write_text("body\nthe cow ran\n")
+    assert tfew("predict", "on_merged", "rows.csv").code == 0

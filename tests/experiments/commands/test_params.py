@@ -49,8 +49,9 @@ and 249,856 of layer norms. Without the biases they would be 667,648 and 458,752
 def counted() -> dict[str, dict[str, int]]:
     from experiments.commands.params import counts
 
-    found, backbone = counts("t0-3b")
+    found, backbone, weights = counts("t0-3b")
     assert backbone == 2_849_757_184
+    assert (weights["fp32"], weights["bf16"]) == (4 * backbone, 2 * backbone)
     return found
 
 
@@ -99,7 +100,7 @@ def test_the_command_prints_both_ways(tfew: Tfew) -> None:
     assert json.loads(result.out)["ia3"] == {"trainable": 43_008, "stored": 43_008, "inference_extra": 0}
     shown = tfew("params", "--backbone", "t5-small", "--method", "ia3").out
     assert "43,008" in shown
-    assert "t5-small: 60,506,624 parameters" in shown
+    assert "t5-small: 60,506,624 parameters; its weights take 242 MB in fp32, 121 MB in bf16, " in shown
 
 
 def test_an_unknown_backbone_is_named(tfew: Tfew) -> None:

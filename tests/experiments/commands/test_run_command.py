@@ -1,4 +1,7 @@
 import json
+import os
+import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,9 @@ def done(monkeypatch: pytest.MonkeyPatch, record: Callable[..., RunRecord]) -> l
     ran: list[tuple[RunSpec, int, Any]] = []
 
     class Fake:
-        def __init__(self, store: Path, threads: int, trainer: Mapping[str, Any]) -> None:
+        def __init__(
+            self, store: Path, threads: int, trainer: Mapping[str, Any], loggers: tuple[str, ...] = ()
+        ) -> None:
             self.store, self.threads, self.trainer = store, threads, trainer
 
         def __call__(self, specs: Sequence[RunSpec], progress: Callable[[str, float], None]) -> tuple[float, ...]:
@@ -119,6 +124,26 @@ def test_flags_go_to_the_trainer_and_are_no_part_of_the_run(done: Any, tfew: Tfe
     assert (one, none) == (1, {})
 
 
+def test_loggers_go_to_the_job_each_once(
+    done: Any, tfew: Tfew, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given: list[tuple[str, ...]] = []
+    plain = job.RunAndSave
+
+    def watched(*arguments: Any, loggers: tuple[str, ...]) -> Any:
+        given.append(loggers)
+        return plain(*arguments)
+
+    monkeypatch.setattr(job, "RunAndSave", watched)
+    tfew("--task", "rte")
+    tfew("--task", "cb", *["--logger", "tensorboard"] * 2)
+    assert given == [(), ("tensorboard",)]
+    with pytest.raises(SystemExit) as end:
+        main(["run", "--task", "wic", "--logger", "tensorbord"])
+    assert (end.value.code, len(given)) == (2, 2)
+    assert capsys.readouterr().err == "tfew: unknown logger 'tensorbord': did you mean tensorboard?\n"
+
+
 def test_a_record_is_shown_with_its_median_losses_and_costs(done: Any, tfew: Tfew, tmp_path: Path) -> None:
     out = tfew("--task", "rte")
     rows = [" ".join(line.split()) for line in out.splitlines()]
@@ -205,22 +230,27 @@ def test_what_a_run_refuses_is_one_line(
     assert capsys.readouterr().err == "tfew: no such weights\n"
 
 
-@pytest.mark.parametrize("how", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("how", [KeyboardInterrupt, SystemExit, signal.SIGTERM])
 def test_an_interruption_is_told(
     monkeypatch: pytest.MonkeyPatch,
     done: Any,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    how: type[BaseException],
+    how: type[BaseException] | signal.Signals,
 ) -> None:
     class Interrupted:
-        def __init__(self, *_: Any) -> None: ...
+        def __init__(self, *_: Any, **__: Any) -> None: ...
 
-        def __call__(self, *_: Any) -> float:
-            raise how
+        def __call__(self, *_: Any) -> None:
+            if isinstance(how, signal.Signals):
+                os.kill(os.getpid(), how)
+                time.sleep(10)
+            else:
+                raise how
 
     monkeypatch.setattr(job, "RunAndSave", Interrupted)
     with pytest.raises(SystemExit) as end:
         main(["run", "--task", "rte", "--store", str(tmp_path)])
     assert end.value.code == 130
     assert capsys.readouterr().err == "interrupted: there is no record yet; the same command goes on\n"
+    assert done == []

@@ -171,6 +171,22 @@ def test_errors_are_one_line(tfew: Tfew, store: RunStore, tmp_path: Path) -> Non
         assert len(result.err.splitlines()) == 1
 
 
+def test_unpacking_is_the_inverse_of_packing(tfew: Tfew, store: RunStore) -> None:
+    def files() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in store.folder.rglob("*") if path.is_file()}
+
+    before = files()
+    path = store.pack("table4", [TRAINED.digest, SHOWN.digest])
+    assert list(files()) == [path]
+    result = tfew("store", "unpack", "table4", *flag(store))
+    assert (result.code, result.out) == (0, f"table4: 2 records unpacked into {store.folder}\n")
+    assert files() == before
+
+    refused = tfew("store", "unpack", "table4", *flag(store))
+    assert refused.err == f"tfew: the store {store.folder} has no archive table4; it has: none\n"
+    assert refused.code == 2
+
+
 def test_packed_records_are_listed_and_verified_like_others(tfew: Tfew, store: RunStore) -> None:
     store.pack("table4", [TRAINED.digest])
     result = tfew("store", "verify", *flag(store))

@@ -12,7 +12,7 @@ from experiments.leaderboard.page import COSTS, page
 from experiments.quantities import percent
 from tfew_pl.tasks import TASKS
 
-VOID = {"meta", "input", "br", "link", "img"}
+VOID = {"meta", "input", "br", "link", "img", "wbr"}
 
 
 class Parsed(HTMLParser):

@@ -74,6 +74,14 @@ def test_the_front_is_drawn_in_steps(row: Row) -> None:
     assert drawn.front == [one, two]
 
 
+def test_long_names_are_left_to_the_tooltip(row: Row) -> None:
+    longer = dataclasses.replace(at(row, 1, 1e3, 40), changes=("recipe.learning_rate=0.001", "recipe.steps=2000"))
+    long, short = figure([at(row, 0, 0, 60), longer], AXES[2]).marks[::-1]
+    assert (short.name, long.name) == ("ia3", "ia3 recipe.learning_rate=0.001, recipe.steps=2000")
+    assert short.label
+    assert long.label is None
+
+
 def test_rows_without_a_mean_are_not_drawn(row: Row) -> None:
     drawn = figure([row, dataclasses.replace(row, complete=False, source="x")], AXES[0])
     assert [mark.row for mark in drawn.marks] == [row]

@@ -55,6 +55,8 @@ def test_the_shipped_grid_is_these_runs() -> None:
     assert variants["T-Few"] == raft_specs([], {})
     assert variants["T-Few (release)"] == raft_specs([], {"task_options.variant": "release"})
     assert variants["Zero-shot"] == raft_specs([], {"method": ZERO_SHOT})
+    assert variants["SetFit"] == raft_specs([], {"method": "setfit"})
+    assert {spec.backbone for spec in variants["SetFit"]} == {"all-minilm-l6-v2"}
 
 
 def _record(record: Callable[..., RunRecord], spec: RunSpec, gold: list[int], predicted: list[int]) -> RunRecord:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from experiments.tables.cells import left_out
 from experiments.tables.variants import Variant, measure
 from tfew_pl.record import RunRecord
 from tfew_pl.spec import RunSpec
@@ -45,3 +46,13 @@ def test_tasks_stand_in_the_order_of_the_grid(record: RecordMaker) -> None:
 def test_one_method_only() -> None:
     with pytest.raises(ValueError, match="runs of one method"):
         measure(Variant("", (RunSpec(task="rte"), RunSpec(task="rte", method="lora")), ()))
+
+
+def test_tasks_without_labels_are_left_out_and_named(record: RecordMaker) -> None:
+    asked = (*specs("rte"), *specs("overruling"))
+    records = tuple(record(spec, {"a": 0.5} if spec.task == "rte" else {}) for spec in asked)
+    ours = measure(Variant("", asked, records))
+    assert (ours.asked, ours.missing, ours.unlabeled) == ({"rte": 2}, 0, ("overruling",))
+    assert list(left_out([("T-Few", ours)])) == ["Left out, as their evaluation examples have no labels: overruling."]
+    none = measure(Variant.finished("", records[2:]))
+    assert (none.accuracy, none.tasks, none.unlabeled) == (None, (), ("overruling",))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -52,11 +52,16 @@ class RaftTemplate:
         lines = [self.instruction]
         if self.labels_in_input:
             lines[0] += f" Possible labels: {', '.join(self.choices)}"
-        texts = {field: str(example[field] or "").strip() for field in self.fields}
-        lines += [f"{field}: {text[:FIELD_CHARACTERS]}" for field, text in texts.items() if text]
+        lines += [f"{field}: {text}" for field, text in _texts(example, self.fields).items()]
         gold = read_label(example)
         target = UNLABELED_NAME if gold == UNLABELED else self.choices[gold]
         return Prompt("\n".join([*lines, "Label:"]), target, self.choices)
+
+
+def _texts(row: Row, fields: Sequence[str]) -> dict[str, str]:
+    """What an example says in these fields, cut to the longest; an empty one is left out."""
+    texts = {field: str(row[field] or "").strip()[:FIELD_CHARACTERS] for field in fields}
+    return {field: text for field, text in texts.items() if text}
 
 
 def read_label(row: Row) -> int:
@@ -101,15 +106,23 @@ class RaftTask(Task):
         """Of the official prompt settings, where they are used."""
         return self.settings_digest
 
+    @property
+    def _order(self) -> tuple[str, ...]:
+        """The fields that are shown, in the variant's order."""
+        if self.variant == "release":
+            return tuple(column for column in self.columns if column in self.shown)
+        return self.shown
+
+    def text(self, row: Row) -> str:
+        """The fields of the prompt line by line, without their names and the instruction."""
+        return "\n".join(_texts(row, self._order).values())
+
     def templates(self) -> list[RaftTemplate]:
         """The one template."""
-        shown = self.shown
-        if self.variant == "release":
-            shown = tuple(column for column in self.columns if column in shown)
         # Banking77's names are words joined by underscores.
         choices = tuple(label.replace("_", " ") for label in self.labels)
         labels_in_input = self.variant == "release" or self.name == "banking_77"
-        return [RaftTemplate(self.instruction, shown, choices, labels_in_input)]
+        return [RaftTemplate(self.instruction, self._order, choices, labels_in_input)]
 
     def configured(self, data: str, options: Mapping[str, Scalar]) -> "RaftTask":
         """The task on a source of data: the pocket world has an instruction and classes of its own.
