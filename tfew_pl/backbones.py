@@ -1,5 +1,6 @@
 """Loading a backbone by alias, hub id or folder."""
 
+import copy
 import json
 import os
 from dataclasses import dataclass
@@ -241,7 +242,7 @@ def read_backbone(name: str, precision: Precision, device: str) -> Backbone:
         fresh: Any = initialized(model.config.vocab_size, seed=_RANDOM_SEED)
         model = fresh.to(device)
     if sort.encoder_decoder:
-        _mend(model)
+        _mend(model, tied=read_config(name).get("tie_word_embeddings", True))
     if precision in QUANTIZED:
         keep_differentiable(model)
         _note_digest(model, folder)
@@ -267,10 +268,15 @@ def _weights_folder(name: str) -> Path:
     return folder
 
 
-def _mend(model: Any) -> None:
-    """Says in a T5's configuration what transformers 5 does not, and speeds its small operations up."""
+def _mend(model: Any, *, tied: bool) -> None:
+    """Says in a T5's configuration what transformers 5 does not, and speeds its small operations up.
+
+    `tied` is what the saved configuration says of the head.
+    """
     from tfew_pl.fused import fuse
 
+    if not tied and model.lm_head.weight is model.shared.weight:  # saved with equal values, which transformers 5 ties
+        model.lm_head = copy.deepcopy(model.lm_head)
     # transformers 5 marks every T5 as tied; left so, a later tie_weights() would overwrite an untied head.
     if model.lm_head.weight.data_ptr() != model.shared.weight.data_ptr():
         model.config.tie_word_embeddings = False

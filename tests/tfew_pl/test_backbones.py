@@ -66,6 +66,17 @@ def test_an_untied_head_survives_everything(make_model: Any, save_backbone: Save
     assert sum(p.numel() for p in again.parameters()) == sum(p.numel() for p in model.parameters())
 
 
+def test_an_untied_head_of_equal_values_is_its_own(make_model: Any, save_backbone: Saver, tmp_path: Path) -> None:
+    """transformers 5 takes it for a tied one, and fine-tuning would change both."""
+    model = make_model("untied")
+    model.lm_head.weight = torch.nn.Parameter(model.shared.weight.detach().clone())
+    loaded = backbones.load_backbone(str(save_backbone(model, tmp_path))).model
+    assert torch.equal(loaded.lm_head.weight, loaded.shared.weight)
+    assert loaded.lm_head.weight.data_ptr() != loaded.shared.weight.data_ptr()
+    assert loaded.encoder.embed_tokens.weight is loaded.shared.weight
+    assert not loaded.config.tie_word_embeddings
+
+
 def test_hub_format_with_copies_of_the_embeddings(make_model: Any, save_backbone: Saver, tmp_path: Path) -> None:
     """Checkpoints of the hub hold the shared embeddings under three names."""
     model = make_model("untied")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 from tfew_pl.pocket import architecture, skills
 
@@ -36,7 +36,7 @@ def test_the_folder_is_complete_and_untied(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_head_is_loaded_and_is_its_own_tensor(name: str) -> None:
-    model = AutoModelForSeq2SeqLM.from_pretrained(CHECKPOINTS / name, dtype=torch.float32)
+    model = architecture.load(CHECKPOINTS / name)
     saved = load_file(CHECKPOINTS / name / "model.safetensors")
     assert torch.equal(model.lm_head.weight, saved["lm_head.weight"].float())
     assert torch.equal(model.shared.weight, saved["shared.weight"].float())
