@@ -52,8 +52,8 @@ STAGES: dict[str, tuple[Round, ...]] = {
         Round({"skill": 0.4, "p3": 0.5, "span": 0.1}, 192_000, Schedule(steps=1000, batch=192, rate=8e-4, final=0.9)),
         Round(
             {"skill": 0.4, "p3": 0.5, "span": 0.1},
-            960_000,
-            Schedule(steps=5000, batch=192, rate=8e-4, final=0.02),
+            576_000,
+            Schedule(steps=3000, batch=192, rate=8e-4, final=0.02),
             tied=True,
         ),
     ),
