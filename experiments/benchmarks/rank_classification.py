@@ -6,20 +6,30 @@ from experiments.benchmarks import report, timing, workloads
 from experiments.benchmarks.contenders import Ours, Peft, contenders
 from tfew_pl.datamodule import CPU_EVALUATION_TOKENS, EvaluationBatches
 from tfew_pl.encoding import Encoded, collate
+from tfew_pl.ranking import ChoiceBatch
 
 EXAMPLES = 32
 """That are ranked in a round."""
 
 
-def _rank(one: Ours | Peft, examples: list[Encoded]) -> None:
-    """Ranks examples: ours in batches of similar length, by a budget of tokens; else in batches of 8 as they come."""
-    if isinstance(one, Ours):
-        batches = EvaluationBatches(examples, CPU_EVALUATION_TOKENS)
-        for number in range(len(batches)):
-            one.rank(batches[number])
-        return
-    for first in range(0, len(examples), workloads.BATCH_SIZE):
-        one.rank(collate(examples[first : first + workloads.BATCH_SIZE]))
+def _as_they_come(examples: list[Encoded]) -> list[ChoiceBatch]:
+    """Batches of 8, as users of the library make them."""
+    parts = range(0, len(examples), workloads.BATCH_SIZE)
+    return [collate(examples[first : first + workloads.BATCH_SIZE]) for first in parts]
+
+
+def _sorted(examples: list[Encoded]) -> list[ChoiceBatch]:
+    """Batches of similar length, by a budget of tokens, as we make them."""
+    batches = EvaluationBatches(examples, CPU_EVALUATION_TOKENS)
+    return [batches[number] for number in range(len(batches))]
+
+
+BATCHES = {"batches of 8": _as_they_come, "sorted batches": _sorted}
+
+
+def _rank(one: Ours | Peft, batches: list[ChoiceBatch]) -> None:
+    for batch in batches:
+        one.rank(batch)
 
 
 def command(
@@ -31,6 +41,8 @@ def command(
 ) -> None:
     """Rank classification with (IA)3 of 32 examples, inputs of 40-140 tokens, 4 choices, in fp32.
 
+    All are measured with both kinds of batches; making them is part of it.
+
     Examples:
         python -m experiments.benchmarks.rank_classification
         python -m experiments.benchmarks.rank_classification --model pocket-t0 --json ranking.json
@@ -39,10 +51,15 @@ def command(
     found = contenders(lambda: workloads.plain_model(model))
     vocabulary = workloads.plain_model(model).config.vocab_size
     sets = [workloads.examples(seed, vocabulary, size=EXAMPLES) for seed in range(rounds)]
-    variants = {name: lambda number, one=one: _rank(one, sets[number]) for name, one in found.items()}
+    variants = {
+        f"{name}, {kind}": lambda number, one=one, make=make: _rank(one, make(sets[number]))
+        for name, one in found.items()
+        for kind, make in BATCHES.items()
+    }
     seconds = timing.interleaved(variants, rounds, clock)
+    rows = timing.rows(seconds, "ours, sorted batches")
     report.report(
-        f"Rank classification with (IA)3, {EXAMPLES} examples", timing.rows(seconds, "ours"), report.TIMES, json,
+        f"Rank classification with (IA)3, {EXAMPLES} examples", rows, report.TIMES, json,
         model=model, rounds=rounds, threads=threads, clock=clock,
         float32_matmul_precision=torch.get_float32_matmul_precision(),
     )  # fmt: skip
