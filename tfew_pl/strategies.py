@@ -28,7 +28,8 @@ class FrozenBackboneDDP(DDPStrategy):
         """Moves the module, and says which of its tensors stay out of the communication."""
         super().model_to_device()
         module: Any = self.lightning_module
-        frozen = [name for name, p in module.named_parameters(remove_duplicate=False) if not p.requires_grad]
+        parameters = module.named_parameters(remove_duplicate=False)
+        frozen = [name for name, p in parameters if module.adaptation is None or not p.requires_grad]
         frozen += [name for name, _ in module.named_buffers(remove_duplicate=False) if name.startswith("backbone.")]
         # The name under which torch's DistributedDataParallel and Lightning's synchronization look for it.
         module._ddp_params_and_buffers_to_ignore = frozen
