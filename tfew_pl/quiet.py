@@ -26,7 +26,7 @@ def quiet_lightning() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
         # A parameter of one slot may have strides of its own; what is averaged over devices is the same.
         warnings.filterwarnings("ignore", message="(?s).*Grad strides do not match bucket view strides.*")
-        # Nothing changes the views in place that a sharded layer gives.
+        # Nobody writes into what a sharded stack returns, of which prompt tuning takes its tokens away.
         warnings.filterwarnings("ignore", message=".*FSDP2-wrapped module .* returned a view tensor.*")
         # Pre-training has nothing to validate on.
         warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
