@@ -57,7 +57,7 @@ def _records(folder: Path) -> dict[str, RunRecord]:
 
 
 def _close(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
-    assert list(found) == list(expected)
+    assert set(found) == set(expected)
     for name, tensor in expected.items():
         torch.testing.assert_close(found[name], tensor, atol=1e-5, rtol=0)
 
