@@ -59,7 +59,8 @@ def _records(folder: Path) -> dict[str, RunRecord]:
 def _close(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
     assert set(found) == set(expected)
     for name, tensor in expected.items():
-        torch.testing.assert_close(found[name], tensor, atol=1e-5, rtol=0)
+        # Adafactor's updates do not shrink with their gradients: roundings of small ones show.
+        torch.testing.assert_close(found[name], tensor, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
