@@ -149,7 +149,8 @@ class _Observer(TrainerCallback):
         if self._progress is not None:
             self._progress("training", state.global_step / state.max_steps)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, float], **_: Any) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """At each noted loss, its mean since the one before."""
+        logs: Mapping[str, float] = kwargs["logs"]
         if "embedding_loss" in logs:
             self.losses.append((state.global_step, logs["embedding_loss"]))

@@ -223,6 +223,7 @@ def _attached(
             adaptation.load_state_dict({name: torch.cat([start[name] for start in starts]) for name in starts[0]})
         yield adaptation, flops
     finally:
+        backbone.model.eval()  # dropout is on in a training that ended early
         if adaptation is not None:
             adaptation.detach()
 

@@ -28,10 +28,11 @@ class FrozenBackboneDDP(DDPStrategy):
         """Moves the module, and says which of its tensors stay out of the communication."""
         super().model_to_device()
         module: Any = self.lightning_module
-        frozen = [name for name, p in module.named_parameters(remove_duplicate=False) if not p.requires_grad]
-        frozen += [name for name, _ in module.named_buffers(remove_duplicate=False) if name.startswith("backbone.")]
+        own = set() if module.adaptation is None else {id(p) for p in module.adaptation.parameters() if p.requires_grad}
+        alike = [name for name, p in module.named_parameters(remove_duplicate=False) if id(p) not in own]
+        alike += [name for name, _ in module.named_buffers(remove_duplicate=False) if name.startswith("backbone.")]
         # The name under which torch's DistributedDataParallel and Lightning's synchronization look for it.
-        module._ddp_params_and_buffers_to_ignore = frozen
+        module._ddp_params_and_buffers_to_ignore = alike
 
 
 class ShardedBackbone(FrozenBackboneDDP):

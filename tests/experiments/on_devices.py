@@ -19,6 +19,7 @@ from tfew_pl import ranking, strategies
 from tfew_pl.encoding import Encoded, collate
 from tfew_pl.module import loss_function
 from tfew_pl.pretraining import pretrain, pretraining_recipe
+from tfew_pl.quiet import quiet_lightning
 from tfew_pl.recipe import Recipe
 from tfew_pl.registry import get_method, registered_methods
 from tfew_pl.resolve import resolve
@@ -124,7 +125,8 @@ def long_lists_of_choices(backbone: str) -> None:
     examples = [Encoded((5, 6, 7, 1), tuple((8 + n, 9, 1) for n in range(7)), gold=2), Encoded((4, 1), ((3, 1),), 0)]
     batch = collate(examples)
     flags = {"accelerator": "cpu", "devices": 2, "strategy": "fsdp"}
-    trainer = make_trainer(Recipe(), options=flags)
+    with quiet_lightning():
+        trainer = make_trainer(Recipe(), options=flags)
     whole = strategies.load_for(trainer, backbone, "fp32")
     adaptation = get_method("ia3").attach(whole.model, generator=torch.Generator())
     loss = loss_function(whole.model, Recipe())

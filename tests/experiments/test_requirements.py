@@ -102,7 +102,7 @@ def test_without_the_extra_raft_says_so(tmp_path: Path, tfew: Tfew) -> None:
 def test_a_dry_run_knows_the_cost() -> None:
     """2N a token in evaluation, 6N in training on 2 x 2 x 20 x 50 texts."""
     spec = RunSpec("overruling", "all-minilm-l6-v2", "setfit")
-    found = estimate(spec, choose_gpu("a100", None), 0.4, {("overruling", "all-minilm-l6-v2"): 10})
+    found = estimate(spec, choose_gpu("a100", None).price(), {("overruling", "all-minilm-l6-v2"): 10})
     assert found is not None
     assert found.flops == MINILM.parameters * 10 * (2 * 240 + 6 * 4000)
 

@@ -57,9 +57,10 @@ def _records(folder: Path) -> dict[str, RunRecord]:
 
 
 def _close(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
-    assert list(found) == list(expected)
+    assert set(found) == set(expected)
     for name, tensor in expected.items():
-        torch.testing.assert_close(found[name], tensor, atol=1e-5, rtol=0)
+        # Adafactor's updates do not shrink with their gradients: roundings of small ones show.
+        torch.testing.assert_close(found[name], tensor, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -70,7 +71,7 @@ def test_every_method_learns_what_it_learns_on_one_device(strategy: str, two: tu
         reference = expected[method]
         assert (record.spec, record.accuracy) == (reference.spec, reference.accuracy)
         pd.testing.assert_frame_equal(record.predictions, reference.predictions)
-        pd.testing.assert_frame_equal(record.losses, reference.losses, rtol=1e-4)
+        pd.testing.assert_frame_equal(record.losses, reference.losses, rtol=1e-4, atol=1e-6)
         for name in ("parameters", "trained_parameters", "measured_inference_flops", "measured_training_flops"):
             assert getattr(record.costs, name) == getattr(reference.costs, name), name
         assert record.environment["devices"] == 2

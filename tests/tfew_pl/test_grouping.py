@@ -91,7 +91,7 @@ def test_a_group_of_one_is_a_run(backbone_folder: Path) -> None:
 
 
 def test_a_loss_that_is_not_a_number_names_its_run(backbone_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def second_is_nan(*_: Any) -> torch.Tensor:
+    def second_is_nan(*_: Any, **__: Any) -> torch.Tensor:
         return torch.tensor([1.0, float("nan")], requires_grad=True) * 1
 
     monkeypatch.setattr("tfew_pl.losses.lm_loss", second_is_nan)

@@ -167,7 +167,7 @@ def test_accumulated_micro_batches_give_a_like_record(spec: RunSpec) -> None:
 
 def test_nan_loss_is_an_error(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     nan = torch.tensor([float("nan")], requires_grad=True)
-    monkeypatch.setattr("tfew_pl.losses.lm_loss", lambda *_: nan * 1)
+    monkeypatch.setattr("tfew_pl.losses.lm_loss", lambda *_, **__: nan * 1)
     with pytest.raises(RuntimeError, match=r"ia3 on rte, seed 42.*not a number"):
         run(spec, trainer=CPU)
 

@@ -27,9 +27,7 @@ def done(monkeypatch: pytest.MonkeyPatch, record: Callable[..., RunRecord]) -> l
     ran: list[tuple[RunSpec, int, Any]] = []
 
     class Fake:
-        def __init__(
-            self, store: Path, threads: int, trainer: Mapping[str, Any], loggers: tuple[str, ...] = ()
-        ) -> None:
+        def __init__(self, store: Path, threads: int, trainer: Mapping[str, Any], **_: Any) -> None:
             self.store, self.threads, self.trainer = store, threads, trainer
 
         def __call__(self, specs: Sequence[RunSpec], progress: Callable[[str, float], None]) -> tuple[float, ...]:
@@ -130,7 +128,7 @@ def test_loggers_go_to_the_job_each_once(
     given: list[tuple[str, ...]] = []
     plain = job.RunAndSave
 
-    def watched(*arguments: Any, loggers: tuple[str, ...]) -> Any:
+    def watched(*arguments: Any, loggers: tuple[str, ...], **_: Any) -> Any:
         given.append(loggers)
         return plain(*arguments)
 
