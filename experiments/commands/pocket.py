@@ -2,9 +2,11 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+from experiments.output import JSON, Column, show_json, show_table, write_file
 
 app = typer.Typer(
     help="Make the embedded backbones again, stage by stage, from a seed.",
@@ -79,3 +81,44 @@ def t0(out: Out, init: Init, seed: Seed = 0, processes: Processes = 2) -> None:
         tfew pocket t0 --out work/pocket-t0 --init work/pocket-lm
     """
     _stage("t0", out, seed, init, processes)
+
+
+@app.command()
+def gate(
+    backbone: Annotated[str, typer.Argument(help="pocket-t0, pocket-lm, or the folder that a stage wrote.")],
+    count: Annotated[int, typer.Option(help="Fresh questions of each sort.", min=1)] = 200,
+    json: JSON = False,
+) -> None:
+    """Measure what a backbone knows of what it was trained on.
+
+    Examples:
+        tfew pocket gate pocket-t0
+        tfew pocket gate work/span --json
+    """
+    from tfew_pl.pocket.gate import measure
+
+    rows = [{"question": name, "right": share} for name, share in measure(backbone, count).items()]
+    if json:
+        show_json(rows)
+    else:
+        show_table(rows, [Column("question", "question"), Column("right", "right", "right", "{:.1%}".format)])
+
+
+@app.command()
+def data(
+    out: Out,
+    split: Annotated[
+        Literal["development", "evaluation"], typer.Option(help="What stands for the real evaluation split.")
+    ] = "development",
+) -> None:
+    """Write the generated held-out tasks as files in the schemas of the real datasets, for --data.
+
+    Example:
+        tfew pocket data --out dev && tfew grid table1 --data dev --store results/dev/records
+    """
+    from tfew_pl.pocket.files import contents
+
+    written = contents(split)
+    for name, lines in written.items():
+        write_file(out / name, lines)
+    typer.echo(f"{len(written)} files written to {out}")

@@ -1,5 +1,6 @@
 """`tfew pocket`: each subcommand calls its stage with what was given."""
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import tfew_pl.pocket.gate
 import tfew_pl.pocket.stages
 import tfew_pl.pocket.tokenizer
 
@@ -56,3 +58,23 @@ def test_a_stage_needs_the_one_before(tfew: Tfew, tmp_path: Path) -> None:
     result = tfew("pocket", "t0", "--out", "c", "--init", "not-there")
     assert result.code == 2
     assert "does not exist" in result.err
+
+
+def test_gate(tfew: Tfew, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = recorded(monkeypatch, tfew_pl.pocket.gate, "measure", {"polar": 0.875, "P3 boolq": 1.0})
+    assert json.loads(tfew("pocket", "gate", "pocket-lm", "--count", "8", "--json").out) == [
+        {"question": "polar", "right": 0.875},
+        {"question": "P3 boolq", "right": 1.0},
+    ]
+    assert calls == [(("pocket-lm", 8), {})]
+    assert tfew("pocket", "gate", "pocket-lm").out.splitlines()[-2:] == ["polar       87.5%", "P3 boolq   100.0%"]
+
+
+def test_data(tfew: Tfew, tmp_path: Path) -> None:
+    result = tfew("pocket", "data", "--out", str(tmp_path / "dev"))
+    assert (result.code, result.out) == (0, f"22 files written to {tmp_path / 'dev'}\n")
+    assert len((tmp_path / "dev" / "rte" / "validation.jsonl").read_text().splitlines()) == 200
+    (tmp_path / "file").touch()
+    refused = tfew("pocket", "data", "--out", str(tmp_path / "file"))
+    assert refused.code == 2
+    assert "cannot write" in refused.err

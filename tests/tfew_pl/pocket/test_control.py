@@ -24,7 +24,7 @@ def _accuracy(task: str, data: str = "pocket") -> float:
         shots=None if data == "pocket" else 100,
         evaluation=Evaluation(examples=EXAMPLES, templates=TEMPLATES),
     )
-    accuracy = run(spec, accelerator="cpu").accuracy
+    accuracy = run(spec, trainer={"accelerator": "cpu"}).accuracy
     return sum(accuracy.values()) / len(accuracy)
 
 
