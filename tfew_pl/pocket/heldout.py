@@ -22,7 +22,7 @@ Row = dict[str, Any]
 Split = Literal["train", "evaluation", "development"]
 SIZES: dict[Split, int] = {"train": 500, "development": 200, "evaluation": 240}
 _WORLDS: dict[Split, World] = {"train": COMMON, "development": World("development"), "evaluation": World("test")}
-_SEEDS: dict[Split, int] = {"train": 11, "development": 23, "evaluation": 6011}
+_SEEDS: dict[Split, int] = {"train": 11, "development": 23, "evaluation": 39632}
 """The evaluation seed was drawn once; nothing was chosen by looking at what it gives."""
 
 

@@ -99,3 +99,15 @@ def test_a_stage_starts_from_the_one_before(tmp_path: Path, monkeypatch: pytest.
     stages.run_stage("span", tmp_path / "span", 0, TOKENIZER, processes=1, compiled=False)
     first, second = architecture.load(TOKENIZER), architecture.load(tmp_path / "span")
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def test_a_tied_round_trains_one_table_and_leaves_a_head_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tied = stages.Round({"span": 1.0}, 16, Schedule(steps=2, batch=2, rate=1e-2, final=0.1), tied=True)
+    monkeypatch.setitem(stages.STAGES, "span", (tied,))
+    stages.run_stage("span", tmp_path / "span", 0, TOKENIZER, processes=1, compiled=False)
+    before, after = architecture.load(TOKENIZER), architecture.load(tmp_path / "span")
+    assert torch.equal(after.lm_head.weight, after.shared.weight)
+    assert after.lm_head.weight is not after.shared.weight
+    assert not torch.equal(after.shared.weight, before.shared.weight)
