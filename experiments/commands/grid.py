@@ -190,7 +190,7 @@ def run_grid(grid: "Grid", records: "RunStore", how: "How") -> None:
     runs = missing(grid.runs, records)
     say(f"{grid.name}: {grid.description}")
     if not runs:
-        say(f"all {len(grid.runs)} runs are in {records.folder}: nothing to do")
+        say(f"all {len(grid.runs)} runs are in {records.folder}: nothing to do; another --store computes them anew")
         return
     impossible = lacking(runs)
     for reason, left_out in impossible.items():
