@@ -46,12 +46,15 @@ class RunAndSave:
     """Names of `tfew_pl.loggers`; they write into the store's folder."""
     matmul_precision: MatmulPrecision = "auto"
     """Of fp32 products; numbers depend on it."""
+    compiled: bool = False
+    """Whether trainings are compiled, those that can be."""
 
     def __call__(self, specs: Sequence[RunSpec], progress: Progress) -> tuple[float, ...]:
         """Does them and returns the medians of their accuracies over templates."""
         import torch
 
         from tfew_pl.allocator import keep_freed_memory
+        from tfew_pl.compiled import CompiledStacks, can_be_compiled
         from tfew_pl.loggers import LogTo
         from tfew_pl.processes import is_first
         from tfew_pl.record import median_accuracy
@@ -67,7 +70,10 @@ class RunAndSave:
         if self.checkpoint_every and specs[0].trains:
             checkpoint = Checkpoint(self.store / CHECKPOINTS, specs, self.checkpoint_every)
         log = LogTo(self.loggers, self.store)
-        records = run_group(specs, progress=progress, trainer=self.trainer, checkpoint=checkpoint, log=log)
+        flags = dict(self.trainer)
+        if self.compiled and can_be_compiled(specs[0]):
+            flags["callbacks"] = [CompiledStacks()]
+        records = run_group(specs, progress=progress, trainer=flags, checkpoint=checkpoint, log=log)
         if is_first():
             for record in records:
                 store.save(record if self.keep_adaptations else replace(record, adaptation=None))

@@ -1,7 +1,7 @@
 """T5's attention in fewer operations, with the same values, forward and backward."""
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,7 @@ class _Attention(torch.autograd.Function):
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, heads: int) -> Tensor:
         batch = len(q)
         q, k, v = (_split(x, heads) for x in (q, k, v))  # (batch x heads, length, d_kv)
-        if bias is not None and len(bias) == batch and bias.shape[1:] == (heads, q.shape[1], k.shape[1]):
+        if _is_whole(bias, batch, heads, q.shape[1], k.shape[1]):
             scores = torch.baddbmm(bias.view(batch * heads, q.shape[1], k.shape[1]), q, k.transpose(1, 2))
         else:
             scores = torch.bmm(q, k.transpose(1, 2))
@@ -46,6 +46,11 @@ class _Attention(torch.autograd.Function):
         of_k = torch.bmm(of_scores.transpose(1, 2), q) if wants_k else None
         of_inputs = (None if g is None else _merge(g, ctx.heads) for g in (of_q, of_k, of_v))
         return *of_inputs, of_bias, None
+
+
+def _is_whole(bias: Tensor | None, batch: int, heads: int, queries: int, keys: int) -> TypeGuard[Tensor]:
+    """Whether a bias has a number for each score, so that it is added in the product; a compiler adds it anyway."""
+    return not torch.compiler.is_compiling() and bias is not None and bias.shape == (batch, heads, queries, keys)
 
 
 def _split(x: Tensor, heads: int) -> Tensor:
@@ -138,7 +143,8 @@ class FusedAttention(T5Attention):
         if isinstance(past_seen_tokens, Tensor):
             computed: Tensor = super().compute_bias(query_length, key_length, device, past_seen_tokens)
             return computed
-        buckets = _buckets(
+        find = _buckets.__wrapped__ if torch.compiler.is_compiling() else _buckets  # lengths that are symbols
+        buckets = find(
             query_length,
             key_length,
             past_seen_tokens,

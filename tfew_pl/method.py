@@ -82,6 +82,11 @@ class Adaptation(nn.Module):
         finally:
             self._slot_of_example = None
 
+    @property
+    def slot_of_example(self) -> Tensor | None:
+        """(batch,), what `use_slots` says; None for slot 0 throughout."""
+        return self._slot_of_example
+
     def select(self, bank: Tensor, rows: int) -> Tensor:
         """The parameters that each row of an activation uses.
 
@@ -97,8 +102,10 @@ class Adaptation(nn.Module):
             return bank
         if index is None:
             return bank[:1]
+        if torch.compiler.is_compiling():  # where the number of rows is a symbol
+            return bank.index_select(0, _repeated(index, rows))
         if rows not in self._slot_of_row:
-            self._slot_of_row[rows] = index.repeat_interleave(rows // len(index))
+            self._slot_of_row[rows] = _repeated(index, rows)
         return bank.index_select(0, self._slot_of_row[rows])
 
     def detach(self) -> None:
@@ -224,3 +231,8 @@ class Method(ABC):
         self, backbone: nn.Module, *, slots: int, generator: torch.Generator, setting: Setting | None
     ) -> Adaptation:
         """The adaptation, its hooks in place, on a backbone that `attach` has frozen; arguments as there."""
+
+
+def _repeated(index: Tensor, rows: int) -> Tensor:
+    """(batch,) -> (rows,): each one as often as its example has rows, next to each other."""
+    return index[:, None].expand(-1, rows // len(index)).reshape(rows)

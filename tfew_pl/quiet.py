@@ -54,3 +54,14 @@ def quiet_transformers() -> Iterator[None]:
         transformers_logging.set_verbosity(level)
         if bars:
             transformers_logging.enable_progress_bar()
+
+
+@contextmanager
+def quiet_compiler() -> Iterator[None]:
+    """Within it, PyTorch's compiler says nothing of what PyTorch itself does in ways that it deprecates."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*should not be instantiated.*", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", message=".*torch.jit.script.*is deprecated.*", category=DeprecationWarning)
+        # Its tracer looks for the gradient of every tensor that comes in.
+        warnings.filterwarnings("ignore", message=".*grad attribute of a Tensor that is not a leaf.*")
+        yield

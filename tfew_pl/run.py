@@ -15,6 +15,7 @@ from tfew_pl.accounting import count_flops, run_costs
 from tfew_pl.adaptation_file import backbone_digest, load_into, to_bytes
 from tfew_pl.backbones import Backbone, kind
 from tfew_pl.classifier_run import run_classifier
+from tfew_pl.compiled import CompiledStacks
 from tfew_pl.datamodule import TFewDataModule
 from tfew_pl.encoding import Encoded, collate, in_slot
 from tfew_pl.errors import UserError
@@ -138,7 +139,7 @@ def _run_together(
             data = TFewDataModule(draws, examples, spec.recipe.batch_size, checkpoint.step if checkpoint else 0)
             torch.manual_seed(spec.seed + _SEEDS_APART * lightning.global_rank)
             start = time.perf_counter() - (checkpoint.seconds if checkpoint else 0.0)
-            lightning.callbacks.extend(callbacks)  # type: ignore[attr-defined]  # set where mypy does not look
+            _callbacks(lightning).extend(callbacks)
             if adaptation is not None:
                 lightning.fit(module, datamodule=data)
             trained_at = time.perf_counter()
@@ -148,6 +149,12 @@ def _run_together(
                 _record(run, slot, len(runs), module, backbone, digest, flops[slot], seconds)
                 for slot, run in enumerate(runs)
             ]
+
+
+def _callbacks(trainer: pl.Trainer) -> list[Callback]:
+    """The Trainer's own list, which it sets where mypy does not look."""
+    found: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return found
 
 
 def _check(specs: Sequence[RunSpec], trainer: pl.Trainer) -> None:
@@ -250,6 +257,8 @@ def _record(
     described["backbone"] = {"digest": digest, "dtype": str(backbone.model.dtype).removeprefix("torch.")}
     if trainer.world_size > 1:
         described["devices"] = trainer.world_size
+    if spec.trains and any(isinstance(callback, CompiledStacks) for callback in _callbacks(trainer)):
+        described["compiled"] = True
     if slots > 1:
         described["group"] = {"runs": slots, "seconds": "those of all runs, divided by their number"}
     return RunRecord(

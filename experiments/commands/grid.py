@@ -61,6 +61,14 @@ def command(
             rich_help_panel=_HOW,
         ),
     ] = "auto",
+    compiled: Annotated[
+        bool,
+        typer.Option(
+            "--compile",
+            help="Train compiled: faster steps after a minute of compiling. Numbers differ in rounding.",
+            rich_help_panel=_HOW,
+        ),
+    ] = False,
     launcher: Annotated[
         str,
         typer.Option(
@@ -160,6 +168,7 @@ def command(
         checkpoint_every=checkpoint_every,
         loggers=tuple(dict.fromkeys(logger or ())),
         matmul_precision=matmul_precision,
+        compiled=compiled,
     )
     run_grid(grid, records, how)
 

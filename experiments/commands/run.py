@@ -113,6 +113,14 @@ def command(
             rich_help_panel=_HOW,
         ),
     ] = "auto",
+    compiled: Annotated[
+        bool,
+        typer.Option(
+            "--compile",
+            help="Train compiled: faster steps after a minute of compiling. Numbers differ in rounding.",
+            rich_help_panel=_HOW,
+        ),
+    ] = False,
     store: Annotated[
         Path | None,
         typer.Option(help="Folder of the records; results/runs if left out.", rich_help_panel=_HOW),
@@ -176,7 +184,7 @@ def command(
         typer.echo("the run is finished: nothing is logged", err=True)
     if not known:
         given = {k: v for k, v in flags.items() if v is not None}
-        _run(spec, records.folder, given, threads, loggers, matmul_precision)
+        _run(spec, records.folder, given, threads, loggers, matmul_precision, compiled)
     if is_first():  # Lightning starts this command again for every device
         show_record(records.load(spec), records.path(spec), known=known, json=json)
 
@@ -221,6 +229,7 @@ def _run(
     threads: int | None,
     loggers: tuple[str, ...] = (),
     matmul_precision: MatmulPrecision = "auto",
+    compiled: bool = False,
 ) -> None:
     from experiments.devices import thread_environment, visible_gpus
     from experiments.display import show_progress
@@ -234,7 +243,9 @@ def _run(
     os.environ.update(thread_environment(threads))
     try:
         with interrupted_by_termination(), show_progress(spec.label()) as progress:
-            job = RunAndSave(store, threads, flags, loggers=loggers, matmul_precision=matmul_precision)
+            job = RunAndSave(
+                store, threads, flags, loggers=loggers, matmul_precision=matmul_precision, compiled=compiled
+            )
             job((spec,), progress)
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the former into the latter
         if is_first():

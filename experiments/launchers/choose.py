@@ -43,6 +43,8 @@ class How:
     """Of the trainings, by name."""
     matmul_precision: MatmulPrecision = "auto"
     """Of fp32 products."""
+    compiled: bool = False
+    """Whether trainings are compiled."""
 
 
 class Chosen(NamedTuple):
@@ -80,6 +82,7 @@ def choose_launcher(
             checkpoint_every=how.checkpoint_every,
             loggers=how.loggers,
             matmul_precision=how.matmul_precision,
+            compiled=how.compiled,
         )
 
     options = _options(how.options)

@@ -1,4 +1,7 @@
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from experiments.commands import run as run_command
 from experiments.devices import thread_environment
@@ -35,3 +38,17 @@ def test_a_run_gives_the_same_record_alone_and_in_a_worker(tmp_path: Path) -> No
     for name in ("adaptation.safetensors", "predictions.parquet", "losses.parquet"):
         assert (alone.path(spec) / name).read_bytes() == (worker.path(spec) / name).read_bytes(), name
     assert alone.load(spec).accuracy == worker.load(spec).accuracy
+
+
+def test_what_can_be_compiled_is_if_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[list[str]] = []
+
+    def run_group(_: Any, *, trainer: dict[str, Any], **__: Any) -> list[Any]:
+        given.append([type(callback).__name__ for callback in trainer.get("callbacks", ())])
+        return []
+
+    monkeypatch.setattr("tfew_pl.run.run_group", run_group)
+    monkeypatch.setattr("tfew_pl.compiled.has_compiler", lambda: True)
+    for compiled, method in ((True, "ia3"), (False, "ia3"), (True, "full"), (True, "zero-shot")):
+        RunAndSave(tmp_path, trainer={"accelerator": "cpu"}, compiled=compiled)([RunSpec("cb", method=method)], print)
+    assert given == [["CompiledStacks"], [], [], []]

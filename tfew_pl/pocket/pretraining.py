@@ -6,7 +6,6 @@ gives a third more (it needs a C++ compiler, and takes a minute at first).
 
 import logging
 import math
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import T5ForConditionalGeneration
 
+from tfew_pl.compiled import has_compiler
 from tfew_pl.pocket.corpus import Corpus
 from tfew_pl.quiet import quiet_lightning
 
@@ -177,7 +177,7 @@ def pretrain(
             timeout=timedelta(minutes=30),
         )
     if compiled is None:
-        compiled = shutil.which("g++") is not None
+        compiled = has_compiler()
     with quiet_lightning():
         trainer = pl.Trainer(
             accelerator="cpu",

@@ -122,20 +122,20 @@ def test_flags_go_to_the_trainer_and_are_no_part_of_the_run(done: Any, tfew: Tfe
     assert (one, none) == (1, {})
 
 
-def test_loggers_go_to_the_job_each_once(
+def test_loggers_each_once_and_compiling_go_to_the_job(
     done: Any, tfew: Tfew, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given: list[tuple[str, ...]] = []
+    given: list[tuple[tuple[str, ...], bool]] = []
     plain = job.RunAndSave
 
-    def watched(*arguments: Any, loggers: tuple[str, ...], **_: Any) -> Any:
-        given.append(loggers)
+    def watched(*arguments: Any, loggers: tuple[str, ...], compiled: bool, **_: Any) -> Any:
+        given.append((loggers, compiled))
         return plain(*arguments)
 
     monkeypatch.setattr(job, "RunAndSave", watched)
     tfew("--task", "rte")
-    tfew("--task", "cb", *["--logger", "tensorboard"] * 2)
-    assert given == [(), ("tensorboard",)]
+    tfew("--task", "cb", *["--logger", "tensorboard"] * 2, "--compile")
+    assert given == [((), False), (("tensorboard",), True)]
     with pytest.raises(SystemExit) as end:
         main(["run", "--task", "wic", "--logger", "tensorbord"])
     assert (end.value.code, len(given)) == (2, 2)

@@ -1,0 +1,90 @@
+"""Compiled trainings: whole graphs, the same numbers up to rounding, and nothing left behind."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch._dynamo.utils import counters
+
+from tfew_pl import compiled
+from tfew_pl.backbones import load_backbone
+from tfew_pl.compiled import CompiledStacks, can_be_compiled, has_compiler
+from tfew_pl.errors import UserError
+from tfew_pl.recipe import Recipe
+from tfew_pl.record import RunRecord
+from tfew_pl.registry import get_method, registered_methods
+from tfew_pl.run import run, run_group
+from tfew_pl.spec import Evaluation, RunSpec
+
+SLOTTED = sorted(name for name in registered_methods() if get_method(name, {}).slotted)
+VARIANTS = {"compacter++", "prompt-tuning-100"}
+"""Of methods that are there under another name, too."""
+
+
+@pytest.fixture
+def specs(backbone_folder: Path) -> list[RunSpec]:
+    few = Evaluation(examples=3, templates=1)
+    recipe = Recipe(steps=3, batch_size=3, pretrained=False)
+    spec = RunSpec("cb", backbone=str(backbone_folder), recipe=recipe, evaluation=few, shots=4)
+    return [spec, dataclasses.replace(spec, seed=1024)]
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    torch._dynamo.reset()
+    counters.clear()
+    limit = torch._dynamo.config.recompile_limit
+    yield
+    torch._dynamo.config.recompile_limit = limit
+    torch._dynamo.reset()
+
+
+def _agree(first: RunRecord, second: RunRecord) -> None:
+    for name in ("lm", "unlikelihood", "length_norm"):
+        assert first.losses[name].tolist() == pytest.approx(second.losses[name].tolist(), rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("method", [name for name in SLOTTED if name not in VARIANTS])
+def test_a_training_of_two_slots_is_two_whole_graphs(method: str, specs: list[RunSpec]) -> None:
+    specs = [dataclasses.replace(spec, method=method) for spec in specs]
+    records = run_group(specs, trainer={"accelerator": "cpu", "callbacks": [CompiledStacks("eager")]})
+    assert not counters["graph_break"]
+    assert counters["stats"]["unique_graphs"] == 2
+    for record, plain in zip(records, run_group(specs, trainer={"accelerator": "cpu"}), strict=True):
+        _agree(record, plain)
+        assert record.environment["compiled"] is True
+        assert "compiled" not in plain.environment
+
+
+@pytest.mark.skipif(not has_compiler(), reason="there is no C++ compiler")
+def test_what_the_compiler_makes_trains_as_the_plain_stacks_do(specs: list[RunSpec]) -> None:
+    record = run(specs[0], trainer={"accelerator": "cpu", "callbacks": [CompiledStacks()]})
+    _agree(record, run(specs[0], trainer={"accelerator": "cpu"}))
+
+
+def test_the_stacks_are_left_as_they_were_also_after_an_error(specs: list[RunSpec]) -> None:
+    model = load_backbone(specs[0].backbone).model
+    run(specs[0], trainer={"accelerator": "cpu", "callbacks": [CompiledStacks("eager")]})
+    assert not any("forward" in vars(stack) for stack in (model.encoder, model.decoder))
+
+    def fails(*_: object) -> object:
+        raise RuntimeError("no graph")
+
+    with pytest.raises(Exception, match="no graph"):
+        run(specs[0], trainer={"accelerator": "cpu", "callbacks": [CompiledStacks(fails)]})
+    assert not any("forward" in vars(stack) for stack in (model.encoder, model.decoder))
+
+
+def test_what_changes_weights_is_not_compiled(specs: list[RunSpec]) -> None:
+    possible = {name for name in registered_methods() if can_be_compiled(dataclasses.replace(specs[0], method=name))}
+    assert possible == set(SLOTTED)
+    assert not any(can_be_compiled(dataclasses.replace(specs[0], method=name)) for name in ("zero-shot", "in-context"))
+
+
+def test_no_compiler_is_said_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "has_compiler", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=r"--compile needs a C\+\+ compiler: install g\+\+"):
+        CompiledStacks()

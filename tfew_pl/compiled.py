@@ -1,0 +1,95 @@
+"""Compiling T5's stacks for a training: fewer passes over memory a step, for a minute of a compiler's work at first.
+
+PyTorch's compiler fuses what stands between the matrix products. What it makes holds for all lengths and numbers of
+examples, and is made once for each number of choices; another process finds it in the compiler's cache. On a CPU it
+takes a quarter off a training step of the pocket backbones, and pays from about ten trainings of a method on: it is off
+unless asked for. Numbers differ in rounding from those of a training without it, and, as the compiler goes by the
+first shapes that it sees, a training that is taken up again may differ in rounding from one that was not interrupted.
+"""
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from tfew_pl.errors import UserError
+from tfew_pl.quiet import quiet_compiler
+from tfew_pl.registry import get_method, registered_classifiers
+from tfew_pl.spec import RunSpec
+from tfew_pl.strategies import is_sharded
+
+LARGEST_NUMBER_OF_GRAPHS = 64
+"""That a stack is compiled to in one process: one for each method, number of slots and number of choices."""
+
+
+def has_compiler() -> bool:
+    """Whether there is the C++ compiler that PyTorch's needs on a CPU."""
+    return shutil.which("g++") is not None
+
+
+def can_be_compiled(spec: RunSpec) -> bool:
+    """Whether a run trains a method that changes activations, not weights: then stacks compile to one graph each."""
+    if not spec.trains or spec.method in registered_classifiers():
+        return False
+    return get_method(spec.method, spec.options).slotted
+
+
+class CompiledStacks(pl.Callback):
+    """Has a `TFewModule`'s encoder and decoder run compiled while they are trained.
+
+    Args:
+        backend: of `torch.compile`.
+
+    Raises:
+        UserError: there is no C++ compiler.
+    """
+
+    def __init__(self, backend: str | Callable[..., Any] = "inductor") -> None:
+        if backend == "inductor" and not torch.cuda.is_available() and not has_compiler():
+            raise UserError("--compile needs a C++ compiler: install g++, or leave it out")
+        self._backend = backend
+        self._stacks: list[nn.Module] = []
+
+    def on_fit_start(self, trainer: pl.Trainer, module: Any) -> None:
+        """Compiles, when they are first called, what runs without a compiler otherwise."""
+        if is_sharded(trainer):
+            raise UserError("--compile cannot be used with --strategy fsdp")
+        torch._dynamo.config.recompile_limit = LARGEST_NUMBER_OF_GRAPHS
+        for stack in (module.backbone.encoder, module.backbone.decoder):
+            if "forward" not in vars(stack):  # otherwise an adaptation has put its own there
+                vars(stack)["forward"] = _compiled(stack.forward, module.adaptation, self._backend)
+                self._stacks.append(stack)
+
+    def on_fit_end(self, trainer: pl.Trainer, module: Any) -> None:
+        """Leaves the stacks as they were."""
+        while self._stacks:
+            del vars(self._stacks.pop())["forward"]
+
+    def on_exception(self, trainer: pl.Trainer, module: Any, exception: BaseException) -> None:
+        """The same."""
+        self.on_fit_end(trainer, module)
+
+
+def _compiled(forward: Callable[..., Any], adaptation: Any, backend: str | Callable[..., Any]) -> Callable[..., Any]:
+    with quiet_compiler():
+        compiled = torch.compile(forward, backend=backend)
+
+    def call(**inputs: Any) -> Any:
+        for tensor in (*inputs.values(), adaptation.slot_of_example):
+            if isinstance(tensor, Tensor):
+                _may_vary(tensor)
+        with quiet_compiler():
+            return compiled(**inputs)
+
+    return call
+
+
+def _may_vary(tensor: Tensor) -> None:
+    """Marks the sizes of ids, states and masks that differ from batch to batch: rows, tokens and keys."""
+    keys = tensor.ndim - 1 if tensor.ndim == 4 else 1
+    for dimension in {0, min(keys, tensor.ndim - 1)}:
+        if tensor.shape[dimension] > 1:
+            torch._dynamo.maybe_mark_dynamic(tensor, dimension)
