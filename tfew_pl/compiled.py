@@ -58,6 +58,7 @@ class CompiledStacks(pl.Callback):
         if is_sharded(trainer):
             raise UserError("--compile cannot be used with --strategy fsdp")
         torch._dynamo.config.recompile_limit = LARGEST_NUMBER_OF_GRAPHS
+        torch._dynamo.config.force_nn_module_property_static_shapes = False  # an adaptation holds the slots of a batch
         for stack in (module.backbone.encoder, module.backbone.decoder):
             if "forward" not in vars(stack):  # otherwise an adaptation has put its own there
                 vars(stack)["forward"] = _compiled(stack.forward, module.adaptation, self._backend)
@@ -78,9 +79,11 @@ def _compiled(forward: Callable[..., Any], adaptation: Any, backend: str | Calla
         compiled = torch.compile(forward, backend=backend)
 
     def call(**inputs: Any) -> Any:
-        for tensor in (*inputs.values(), adaptation.slot_of_example):
-            if isinstance(tensor, Tensor):
-                _may_vary(tensor)
+        # Parts of a batch are views of it, and a graph holds for one layout.
+        inputs = {name: value.contiguous() if isinstance(value, Tensor) else value for name, value in inputs.items()}
+        for value in (*inputs.values(), adaptation.slot_of_example):
+            if isinstance(value, Tensor):
+                _may_vary(value)
         with quiet_compiler():
             return compiled(**inputs)
 

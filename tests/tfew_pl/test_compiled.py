@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -35,9 +36,8 @@ def specs(backbone_folder: Path) -> list[RunSpec]:
 def _fresh() -> Iterator[None]:
     torch._dynamo.reset()
     counters.clear()
-    limit = torch._dynamo.config.recompile_limit
-    yield
-    torch._dynamo.config.recompile_limit = limit
+    with torch._dynamo.config.patch({}):  # what is set within it holds no longer
+        yield
     torch._dynamo.reset()
 
 
@@ -56,6 +56,29 @@ def test_a_training_of_two_slots_is_two_whole_graphs(method: str, specs: list[Ru
         _agree(record, plain)
         assert record.environment["compiled"] is True
         assert "compiled" not in plain.environment
+
+
+def test_one_graph_holds_for_parts_of_all_sizes(specs: list[RunSpec], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfew_pl.splitting.PART_COST", 0)
+    monkeypatch.setattr("tfew_pl.splitting.LEAST_OVERHEAD", 4)
+    shapes: set[tuple[int, ...]] = set()
+    plain = torch.compile
+
+    def noted(forward: Any, **named: Any) -> Any:
+        compiled = plain(forward, **named)
+
+        def call(**inputs: Any) -> Any:
+            shapes.add(tuple(inputs["input_ids"].shape))
+            return compiled(**inputs)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", noted)
+    recipe = Recipe(steps=8, batch_size=8, pretrained=False)
+    specs = [dataclasses.replace(spec, recipe=recipe, shots=16) for spec in specs]
+    run_group(specs, trainer={"accelerator": "cpu", "callbacks": [CompiledStacks("eager")]})
+    assert len(shapes) > 20
+    assert counters["stats"]["unique_graphs"] <= 6  # two, and others where a part has one row or a choice one token
 
 
 @pytest.mark.skipif(not has_compiler(), reason="there is no C++ compiler")
