@@ -121,8 +121,8 @@ class KeepCheckpoint(pl.Callback):
                 os.replace(beside, self.path)
         except OSError as error:
             raise UserError(
-                f"cannot write the checkpoint {self.path}: {error.strerror or error}; the same command goes on from the "
-                f"one before"
+                f"cannot write the checkpoint {self.path}: {error.strerror or error}; "
+                f"the same command goes on from the one before"
             ) from error
         finally:
             if trainer.is_global_zero:

@@ -75,6 +75,7 @@ def command(
 
     from experiments.output import console, write_file
     from tfew_pl import backbones
+    from tfew_pl.atomic import check_target
     from tfew_pl.loggers import LogTo
     from tfew_pl.pretraining import PAPER_STEPS, pretrain, pretraining_recipe
     from tfew_pl.processes import is_first
@@ -93,6 +94,7 @@ def command(
     flags = {"accelerator": accelerator, "devices": devices, "strategy": strategy}
     try:
         _make_folder(out.parent)
+        check_target(out, "--out")
         with Progress(console=console(), disable=not is_first()) as bar:
             task = bar.add_task(f"pre-training {method}", total=1.0)
             content = pretrain(
