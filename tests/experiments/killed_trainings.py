@@ -53,7 +53,7 @@ class JournaledJob:
 
 def runs(backbone: str) -> list[GridRun]:
     """Three that are trained together, and three that draw random numbers at every step and are trained alone."""
-    recipe = {"steps": 12, "pretrained": False}
+    recipe = {"steps": 24, "pretrained": False}
     kinds = {"ia3": Recipe(**recipe), "lora": Recipe(dropout="checkpoint", **recipe)}  # type: ignore[arg-type]
     few = Evaluation(examples=4, templates=2)
     return [
@@ -70,7 +70,7 @@ def start(todo: Sequence[GridRun], store: RunStore) -> int:
         return process
     code = 1
     try:
-        job = RunAndSave(store.folder, checkpoint_every=3, matmul_precision="highest")
+        job = RunAndSave(store.folder, checkpoint_every=5, matmul_precision="highest")
         journaled = JournaledJob(job, store.folder.with_suffix(".journal"))
         prepare(store)
         environments = [thread_environment(1)] * WORKERS
