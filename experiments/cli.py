@@ -127,6 +127,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Whoever read the output has closed it. Python flushes once more at exit: let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        from tfew_pl.store import disk_refuses
+
+        if not disk_refuses(error):
+            raise
+        _fail(f"cannot write{f' {error.filename}' if error.filename else ''}: {error.strerror}", 2)
 
 
 def _fail(message: str, code: int) -> None:

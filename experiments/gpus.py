@@ -52,7 +52,8 @@ GPUS = {
             989e12,
             "https://www.nvidia.com/en-us/data-center/h100/",
             4.916,
-            "AWS Capacity Blocks, an eighth of p5.48xlarge, December 2024, aws.amazon.com/ec2/capacityblocks/pricing",
+            "AWS Capacity Blocks, an eighth of p5.48xlarge, December 2024, from a copy of "
+            "aws.amazon.com/ec2/capacityblocks/pricing",
         ),
         GPU(
             "l4",  # 242e12 with sparsity
@@ -79,6 +80,17 @@ def choose_gpu(name: str, dollars_per_hour: float | None) -> GPU:
     if not 0 < dollars_per_hour < float("inf"):
         raise UserError(f"--dollars-per-hour {dollars_per_hour}: give a positive number")
     return GPU(gpu.name, gpu.peak_flops, gpu.peak_source, dollars_per_hour, "as given")
+
+
+def describe_price(text: str) -> str:
+    """What dollars rest on, for a person: where the price of a known GPU comes from, or the price as it was given.
+
+    Args:
+        text: as for `parse_price`, which has accepted it.
+    """
+    if "=" in text:
+        return text
+    return f"{text}: ${GPUS[text].dollars_per_hour:.2f} an hour ({GPUS[text].price_source})"
 
 
 def parse_price(text: str) -> Price:

@@ -14,9 +14,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from experiments.output import write_file
 from tfew_pl.adaptation_file import backbone_digest, to_bytes
 from tfew_pl.errors import UserError
 from tfew_pl.registry import get_method
@@ -55,7 +56,7 @@ def write_peft(method: str, tensors: Mapping[str, Tensor], folder: Path, slot: i
         backbone: hub id or folder that PEFT is to name as the base model.
 
     Raises:
-        UserError: PEFT has no such method in this form, or there is no such slot.
+        UserError: PEFT has no such method in this form, there is no such slot, or the folder cannot be written.
     """
     if method not in _OURS:
         raise UserError(f"method {method} cannot be written for PEFT; {' and '.join(_OURS)} can")
@@ -80,9 +81,9 @@ def write_peft(method: str, tensors: Mapping[str, Tensor], folder: Path, slot: i
         config |= {"r": rank, "lora_alpha": 1, "lora_dropout": 0.0, "bias": "none"}  # ours is B A / r
         if any(name.startswith("norms.") for name in tensors):
             config["modules_to_save"] = _NORMS
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(theirs, folder / WEIGHTS, {"format": "pt"})
-    (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    write_file(folder / WEIGHTS, save(theirs, {"format": "pt"}))
+    # Last: without it, PEFT takes no folder for an adapter's.
+    write_file(folder / CONFIG, f"{json.dumps(config, indent=2, sort_keys=True)}\n".encode())
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -39,6 +39,7 @@ def prepare(store: RunStore) -> None:
     Raises:
         UnwritableStoreError: it cannot be written.
     """
+    store.require_writable()
     try:
         for folder in (LOGS, LEASES, FAILURES):
             (store.folder / folder).mkdir(parents=True, exist_ok=True)

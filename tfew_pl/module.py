@@ -25,6 +25,15 @@ from tfew_pl.splitting import joined, overhead_in_tokens, split_by_length
 LOSSES = ("lm", "unlikelihood", "length_norm")
 
 
+class DivergedError(RuntimeError):
+    """A loss is infinite or not a number: there is no use in going on."""
+
+    def __init__(self, slot: int, step: int) -> None:
+        super().__init__(f"a loss is not a number after step {step}")
+        self.slot = slot
+        """The first of those whose loss it is."""
+
+
 class TFewModule(pl.LightningModule):
     """Trains an adaptation and ranks answer choices.
 
@@ -116,7 +125,11 @@ class TFewModule(pl.LightningModule):
         self._batches += 1
 
     def on_train_batch_end(self, outputs: Any, batch: ChoiceBatch, batch_index: int) -> None:
-        """Notes the mean losses."""
+        """Notes the mean losses.
+
+        Raises:
+            DivergedError: one of them is infinite or not a number.
+        """
         step = self.global_step
         noted = self._history[-1][0] if self._history else 0
         if step == noted or not self.notes_at(step):  # the same step: still accumulating
@@ -125,6 +138,9 @@ class TFewModule(pl.LightningModule):
         means = {name: reduce(total / self._batches).tolist() for name, total in self._sums.items()}
         self._history.append((step, means))
         self._sums, self._batches = {}, 0
+        diverged = [slot for of in means.values() for slot, mean in enumerate(of) if not math.isfinite(mean)]
+        if diverged:
+            raise DivergedError(min(diverged), step)
 
     def notes_at(self, step: int) -> bool:
         """Whether losses are noted at the end of a step: fifty times a training."""
@@ -139,10 +155,6 @@ class TFewModule(pl.LightningModule):
         """The noted losses of a slot: `step` and the mean of each loss since the row before."""
         rows = [{"step": step, **{name: of[slot] for name, of in means.items()}} for step, means in self._history]
         return pd.DataFrame(rows, columns=["step", *LOSSES]).astype({"step": "int64"})
-
-    def losses_are_finite(self, slot: int = 0) -> bool:
-        """Whether no noted loss of a slot is infinite or not a number."""
-        return all(math.isfinite(of[slot]) for _, means in self._history for of in means.values())
 
     def rank(self, batch: ChoiceBatch) -> Tensor:
         """(batch, choices), the choices' scores, calibrated if the batch says how."""

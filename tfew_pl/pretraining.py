@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import json
+import os
+import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -19,7 +21,7 @@ from tfew_pl.backbones import kind
 from tfew_pl.encoding import Encoded, collate, tokenize
 from tfew_pl.errors import UserError
 from tfew_pl.loggers import NOWHERE, LogTo
-from tfew_pl.module import TFewModule, loss_function
+from tfew_pl.module import DivergedError, TFewModule, loss_function
 from tfew_pl.progress import Progress
 from tfew_pl.quiet import quiet_lightning
 from tfew_pl.recipe import Recipe
@@ -89,6 +91,9 @@ class PretrainingData(pl.LightningDataModule):
 class KeepCheckpoint(pl.Callback):
     """Writes a checkpoint every so many steps, in place of the one before, and refuses another pre-training's.
 
+    It is written beside its place and renamed into it. Lightning by itself writes into the system's temporary folder,
+    whence a checkpoint is copied where that is another file system: killed meanwhile, it would leave half of one.
+
     Args:
         path: of the checkpoint.
         every: steps.
@@ -100,11 +105,28 @@ class KeepCheckpoint(pl.Callback):
         self._saved = 0
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """After a step of training."""
+        """After a step of training.
+
+        Raises:
+            UserError: the checkpoint cannot be written; the one before is kept.
+        """
         step = trainer.global_step
-        if step != self._saved and step % self.every == 0 and step < trainer.max_steps:
-            self._saved = step
-            trainer.save_checkpoint(self.path)
+        if step == self._saved or step % self.every or step >= trainer.max_steps:
+            return
+        self._saved = step
+        beside = self.path.with_name(f"{self.path.name}.unfinished")
+        try:
+            trainer.save_checkpoint(beside)
+            if trainer.is_global_zero:
+                os.replace(beside, self.path)
+        except OSError as error:
+            raise UserError(
+                f"cannot write the checkpoint {self.path}: {error.strerror or error}; "
+                f"the same command goes on from the one before"
+            ) from error
+        finally:
+            if trainer.is_global_zero:
+                beside.unlink(missing_ok=True)
 
     def state_dict(self) -> dict[str, Any]:
         """What of it is in the checkpoint."""
@@ -158,7 +180,8 @@ def pretrain(
         The content of the adaptation's file.
 
     Raises:
-        UserError: the checkpoint is of another pre-training, or the Trainer's flags do not fit.
+        UserError: the checkpoint is damaged, cannot be written or is of another pre-training, the Trainer's flags do
+            not fit, or a loss is not a number.
     """
     chosen = get_method(method)
     with quiet_lightning():
@@ -195,13 +218,23 @@ def pretrain(
                 ckpt_path=kept,
                 weights_only=True,
             )
+    except DivergedError as error:
+        raise UserError(f"the pre-training diverged: {error}; try another --seed") from error
+    else:
         return to_bytes(adaptation, method, digest)
     finally:
         adaptation.detach()
 
 
 def _step(checkpoint: Path | None) -> int:
-    """Of the optimizer, in Lightning's checkpoint; 0 without one."""
+    """Of the optimizer, in Lightning's checkpoint; 0 without one.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     if checkpoint is None:
         return 0
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+    try:
+        return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(f"{checkpoint}: not a readable checkpoint; remove it to start anew") from error

@@ -23,7 +23,7 @@ from tfew_pl.grouping import group_key
 from tfew_pl.icl import ContextEncoder, calibrate
 from tfew_pl.loggers import NOWHERE, LogTo, accuracies
 from tfew_pl.method import Adaptation
-from tfew_pl.module import TFewModule, loss_function
+from tfew_pl.module import DivergedError, TFewModule, loss_function
 from tfew_pl.preparation import PreparedRun, prepare
 from tfew_pl.progress import Progress
 from tfew_pl.quiet import quiet_lightning
@@ -59,8 +59,7 @@ def run(
         log: loggers of the training and its accuracies.
 
     Raises:
-        UserError: the spec cannot be run.
-        RuntimeError: a loss is not a number.
+        UserError: the spec cannot be run, or a loss is not a number.
     """
     return run_group([spec], progress=progress, trainer=trainer, checkpoint=checkpoint, log=log)[0]
 
@@ -89,9 +88,9 @@ def run_group(
         A record for each spec, in their order.
 
     Raises:
-        UserError: a spec cannot be run.
+        UserError: a spec cannot be run; or a loss is not a number: the message names the run, and no run of the group
+            has a record.
         ValueError: the runs cannot be trained together.
-        RuntimeError: a loss is not a number; the message names the run, and no run of the group has a record.
     """
     specs = [resolve(spec) for spec in specs]
     keys = {group_key(spec) for spec in specs} if len(specs) > 1 else set()
@@ -141,7 +140,12 @@ def _run_together(
             start = time.perf_counter() - (checkpoint.seconds if checkpoint else 0.0)
             _callbacks(lightning).extend(callbacks)
             if adaptation is not None:
-                lightning.fit(module, datamodule=data)
+                try:
+                    lightning.fit(module, datamodule=data)
+                except DivergedError as error:
+                    raise UserError(
+                        f"{specs[error.slot].label()}: {error}; try a smaller recipe.learning_rate"
+                    ) from error
             trained_at = time.perf_counter()
             lightning.test(module, datamodule=data, verbose=False)
             seconds = (trained_at - start, time.perf_counter() - trained_at)
@@ -247,8 +251,6 @@ def _record(
 ) -> RunRecord:
     """What a run has found, in its slot of a trained and evaluated module."""
     spec, adaptation = run.spec, module.adaptation
-    if not module.losses_are_finite(slot):
-        raise RuntimeError(f"{spec.label()}: a loss is not a number")
     table = module.predictions.table(slot)
     content = None if adaptation is None else to_bytes(adaptation, spec.method, digest, slot)
     trainer = module.trainer

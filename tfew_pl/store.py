@@ -107,6 +107,19 @@ class RunStore:
         found = (contents[digest].get(name) for contents in map(read_archive, self.archives()) if digest in contents)
         return next(found, None)
 
+    def require_writable(self) -> None:
+        """Makes the folder, and refuses one in which no record could be left, before the work that would be lost.
+
+        Raises:
+            UnwritableStoreError: it cannot be made, or takes no file.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as error:
+            raise self.unwritable(error) from error
+
     def save(self, record: RunRecord) -> Path:
         """Writes a record and returns its folder.
 

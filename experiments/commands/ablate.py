@@ -34,7 +34,7 @@ def command(
         tfew ablate --method lora --steps 500 --out lora.yaml
     """
     from experiments.ablation import ablation_grid, grid_text
-    from tfew_pl.errors import UserError
+    from experiments.output import write_file
 
     fields: dict[str, Any] = {
         "method": method,
@@ -48,10 +48,7 @@ def command(
     if out is None:
         typer.echo(text, nl=False)
         return
-    try:
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {out}: {error.strerror or error}") from error
+    write_file(out, text.encode())
     typer.echo(f"{out}: {len(grid['variants'])} variants; run it with: tfew grid {out}")
 
 

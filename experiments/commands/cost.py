@@ -10,6 +10,8 @@ from experiments.quantities import scientific, size
 
 PAPER = "paper"
 """The setting of Table 1."""
+DEFAULT_PRICE = "a100"
+"""Of the paper's setting."""
 
 
 def _dollars(value: float) -> str:
@@ -90,7 +92,7 @@ def command(
         from experiments.costs import paper_values
         from experiments.gpus import parse_price
 
-        rows, columns = paper_values(parse_price(price or "a100")), _PAPER
+        rows, columns = paper_values(parse_price(price or DEFAULT_PRICE)), _PAPER
     else:
         rows, columns = run_rows(setting, store, price), _RUNS
     if json:
@@ -98,4 +100,6 @@ def command(
         return
     show_table(rows, columns)
     if rows[0]["price"] is not None:
-        typer.echo(f"\nDollars at the price {rows[0]['price']}")
+        from experiments.gpus import describe_price
+
+        typer.echo(f"\nDollars at the price {describe_price(price or DEFAULT_PRICE)}")

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.output import JSON, show_json
-from tfew_pl.errors import UserError
+from experiments.output import JSON, show_json, write_file
 
 app = typer.Typer(
     help="Build the leaderboard, one static page, and add other people's records to it.",
@@ -43,11 +42,7 @@ def build(
         show_json(content.values())
         return
     text = page(content)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {out}: {error.strerror or error}") from error
+    write_file(out, text.encode())
     rows = len(content.values())
     typer.echo(f"Wrote {out}: {rows} row{'s' * (rows != 1)}", err=True)
 

@@ -73,8 +73,9 @@ def command(
     """
     from rich.progress import Progress
 
-    from experiments.output import console
+    from experiments.output import console, write_file
     from tfew_pl import backbones
+    from tfew_pl.atomic import check_target
     from tfew_pl.loggers import LogTo
     from tfew_pl.pretraining import PAPER_STEPS, pretrain, pretraining_recipe
     from tfew_pl.processes import is_first
@@ -93,6 +94,7 @@ def command(
     flags = {"accelerator": accelerator, "devices": devices, "strategy": strategy}
     try:
         _make_folder(out.parent)
+        check_target(out, "--out")
         with Progress(console=console(), disable=not is_first()) as bar:
             task = bar.add_task(f"pre-training {method}", total=1.0)
             content = pretrain(
@@ -116,9 +118,7 @@ def command(
         typer.echo(f"interrupted: the same command {there}", err=True)
         raise typer.Exit(130) from None
     if is_first():  # Lightning starts this command again for every device
-        unfinished = out.with_name(f".{out.name}.unfinished")
-        unfinished.write_bytes(content)
-        unfinished.replace(out)
+        write_file(out, content)
         checkpoint.unlink(missing_ok=True)
         typer.echo(f"Wrote {out} ({len(content)} bytes)", err=True)
 

@@ -183,6 +183,7 @@ def command(
     if known and loggers:
         typer.echo("the run is finished: nothing is logged", err=True)
     if not known:
+        records.require_writable()
         given = {k: v for k, v in flags.items() if v is not None}
         _run(spec, records.folder, given, threads, loggers, matmul_precision, compiled)
     if is_first():  # Lightning starts this command again for every device

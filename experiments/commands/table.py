@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from experiments.output import JSON, console, show_json
+from experiments.output import JSON, console, show_json, write_file
 from tfew_pl.errors import UserError
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _write(made: "Definition", table: "Table", runs: "Finished", folder: Path) -
     """Writes a table as Markdown, LaTeX, HTML and CSV, and its figure if it has one; returns the files.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: one of them cannot be written.
     """
     from experiments.figures.catalog import FIGURES, write_figure
     from experiments.tables.block import to_csv
@@ -123,12 +123,8 @@ def _write(made: "Definition", table: "Table", runs: "Finished", folder: Path) -
     forms: dict[str, Format] = {".md": "markdown", ".tex": "latex", ".html": "html", ".csv": "csv"}
     texts = {f"{name}{ending}": _formatted(made, table, runs.command, form) for ending, form in forms.items()}
     texts[f"{name}_tasks.csv"] = to_csv(table.task_values())
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file, content in texts.items():
-            (folder / file).write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
+    for file, content in texts.items():
+        write_file(folder / file, content.encode())
     files = [folder / file for file in texts]
     for figure in FIGURES.values():
         if figure.table == made.number:

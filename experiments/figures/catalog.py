@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from experiments.figures import figure2, figure3
 from experiments.figures.style import save
 from experiments.tables.catalog import Table
-from tfew_pl.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,10 +38,6 @@ def write_figure(figure: FigureDefinition, table: Table, folder: Path) -> list[P
     """Draws a figure and writes it as SVG and PNG; returns the files.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: one of them cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return save(figure.draw(table), folder / f"figure{figure.number}", figure.title)
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror or error}") from error
+    return save(figure.draw(table), folder / f"figure{figure.number}", figure.title)

@@ -1,10 +1,13 @@
 """What all figures share: colors, type, and how they are written to disk."""
 
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from experiments.output import write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,9 +60,15 @@ def save(figure: "Figure", stem: Path, title: str) -> list[Path]:
         figure: drawn within `styled`.
         stem: the files' path without an ending.
         title: what the figure shows, for readers that do not see it.
+
+    Raises:
+        UserError: one of them cannot be written.
     """
-    paths = [stem.with_suffix(".svg"), stem.with_suffix(".png")]
+    svg, png = io.BytesIO(), io.BytesIO()
     with styled():
-        figure.savefig(paths[0], metadata={"Title": title, "Date": None})
-        figure.savefig(paths[1], dpi=160, metadata={"Title": title, "Software": None})
+        figure.savefig(svg, format="svg", metadata={"Title": title, "Date": None})
+        figure.savefig(png, format="png", dpi=160, metadata={"Title": title, "Software": None})
+    paths = [stem.with_suffix(".svg"), stem.with_suffix(".png")]
+    for path, content in zip(paths, (svg, png), strict=True):
+        write_file(path, content.getvalue())
     return paths

@@ -64,8 +64,8 @@ def test_errors_are_one_line(tfew: Tfew, flags: list[str], message: str) -> None
 
 
 def test_a_file_that_cannot_be_written(tfew: Tfew, tmp_path: Path) -> None:
-    result = tfew("ablate", "--out", str(tmp_path / "none" / "a.yaml"))
-    assert (result.code, result.err) == (
-        2,
-        f"tfew: cannot write {tmp_path / 'none' / 'a.yaml'}: No such file or directory\n",
-    )
+    (tmp_path / "file").write_text("")
+    result = tfew("ablate", "--out", str(tmp_path / "file" / "a.yaml"))
+    assert result.code == 2
+    assert result.err.startswith(f"tfew: cannot write {tmp_path / 'file' / 'a.yaml'}: ")
+    assert result.err.count("\n") == 1

@@ -1,5 +1,6 @@
 """The root of the command line: help, errors, exit codes."""
 
+import errno
 import logging
 import os
 import subprocess
@@ -89,6 +90,14 @@ def test_a_user_error_is_one_line(tfew: Tfew, monkeypatch: pytest.MonkeyPatch) -
 def test_an_interruption_is_one_line(tfew: Tfew, monkeypatch: pytest.MonkeyPatch) -> None:
     _with(monkeypatch, KeyboardInterrupt())
     assert tfew("tasks") == (130, "", "tfew: interrupted\n")
+
+
+@pytest.mark.parametrize(("path", "shown"), [("a/b", " a/b"), (None, "")])
+def test_a_full_disk_is_one_line_wherever_it_is_noticed(
+    path: str | None, shown: str, tfew: Tfew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _with(monkeypatch, OSError(errno.ENOSPC, "No space left on device", path))
+    assert tfew("tasks") == (2, "", f"tfew: cannot write{shown}: No space left on device\n")
 
 
 def test_our_own_log_is_shown_once(tfew: Tfew, monkeypatch: pytest.MonkeyPatch) -> None:

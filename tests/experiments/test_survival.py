@@ -1,5 +1,7 @@
 """What a grid survives: processes killed at any moment, other runners, a disk that takes no more."""
 
+import dataclasses
+import json
 import os
 import random
 import re
@@ -11,8 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from tfew_pl.resume import CHECKPOINTS
 from tfew_pl.spec import RunSpec
 from tfew_pl.store import RECORD, RunStore
 
@@ -121,6 +125,28 @@ def test_kill_9_at_any_moment_changes_no_record(start: Start, tmp_path: Path, mo
     assert not any(line.endswith("again") for line in begun), "a run that has a record was never begun again"
     last = start(store, 0.4, journal)
     assert f"all {len(SPECS)} runs are in {store}: nothing to do" in last.communicate(timeout=60)[0]
+
+
+def test_killed_trainings_leave_the_records_of_an_undisturbed_grid(backbone_folder: Path, tmp_path: Path) -> None:
+    """Real ones, in slots and alone, which go on from their checkpoints."""
+    command = [sys.executable, ROOT / "tests" / "experiments" / "killed_trainings.py", backbone_folder, tmp_path]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"killed": 6, "status": 0}
+    undisturbed, killed = RunStore(tmp_path / "undisturbed"), RunStore(tmp_path / "killed")
+    assert killed.digests() == undisturbed.digests()
+    timings = {"training_seconds": 0.0, "evaluation_seconds": 0.0, "peak_memory_bytes": 0}
+    pairs = list(zip(undisturbed.records(), killed.records(), strict=True))
+    assert len(pairs) == 6
+    for one, other in pairs:
+        assert (one.spec, one.accuracy, one.adaptation) == (other.spec, other.accuracy, other.adaptation)
+        assert one.environment == other.environment
+        assert dataclasses.replace(one.costs, **timings) == dataclasses.replace(other.costs, **timings)
+        pd.testing.assert_frame_equal(one.losses, other.losses, check_exact=True)
+        pd.testing.assert_frame_equal(one.predictions, other.predictions, check_exact=True)
+    assert sum("group" in one.environment for one, _ in pairs) == 3
+    assert list((tmp_path / "killed" / CHECKPOINTS).iterdir()) == []
 
 
 def test_two_runners_do_each_run_once_between_them(start: Start, tmp_path: Path) -> None:

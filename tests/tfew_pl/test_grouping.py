@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load
 
 from tfew_pl.backbones import load_backbone
+from tfew_pl.errors import UserError
 from tfew_pl.grouping import group_key
 from tfew_pl.recipe import RECIPES, Recipe
 from tfew_pl.record import RunRecord
@@ -97,7 +98,7 @@ def test_a_loss_that_is_not_a_number_names_its_run(backbone_folder: Path, monkey
     monkeypatch.setattr("tfew_pl.losses.lm_loss", second_is_nan)
     recipe = Recipe(steps=1, pretrained=False)
     spec = RunSpec("rte", str(backbone_folder), recipe=recipe, evaluation=FEW, shots=6)
-    with pytest.raises(RuntimeError, match=rf"seed {OFFICIAL_SEEDS[1]} .*not a number"):
+    with pytest.raises(UserError, match=rf"seed {OFFICIAL_SEEDS[1]} .*not a number"):
         run_group(_seeds(spec, 2), trainer=CPU)
 
 

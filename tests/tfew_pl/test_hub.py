@@ -3,10 +3,13 @@
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import nullcontext
 from email.message import Message
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from huggingface_hub import errors
 
 from tfew_pl import hub
 from tfew_pl.backbones import revision
@@ -48,6 +51,39 @@ def test_a_hub_that_answers_anything_is_reachable(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(urllib.request, "urlopen", answer)
     hub.require_hub("this")
+
+
+def _refusal(kind: str, text: str) -> Exception:
+    error: Exception = getattr(errors, kind)(text, response=SimpleNamespace(headers={}, request=None))
+    return error
+
+
+@pytest.mark.usefixtures("_asked_anew")
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            _refusal("GatedRepoError", "403\nAccess is restricted"),
+            r"a/b is gated: accept its terms at \S+a/b",
+        ),
+        (_refusal("RepositoryNotFoundError", "404\nnone"), "the hub has no dataset a/b, or it is private"),
+        (_refusal("RevisionNotFoundError", "404\nnone"), "a/b has no revision c0ffee on the hub"),
+        (_refusal("HfHubHTTPError", "429\nToo many requests"), "cannot download a/b at c0ffee: 429"),
+        (OSError(28, "No space left on device"), "cannot download a/b at c0ffee: .*No space left on device"),
+    ],
+    ids=["gated", "missing", "no such revision", "refused", "full disk"],
+)
+def test_what_the_hub_refuses_is_one_line_with_what_to_do(
+    error: Exception, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: nullcontext())
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    with pytest.raises(UserError, match=rf"^task x: .*{message}") as caught:
+        hub.fetch("a/b", ["*"], "c0ffee", what="task x", kind="dataset")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.usefixtures("_asked_anew")

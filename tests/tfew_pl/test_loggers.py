@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 from tfew_pl.errors import UserError
@@ -280,7 +281,8 @@ def test_a_failed_run_is_closed_as_failed(
 
     ended: list[str] = []
     monkeypatch.setattr(TensorBoardLogger, "finalize", lambda self, status: ended.append(status))
-    monkeypatch.setattr("tfew_pl.module.TFewModule.losses_are_finite", lambda self, slot: False)
-    with pytest.raises(RuntimeError, match="not a number"):
+    nan = torch.tensor([float("nan")], requires_grad=True)
+    monkeypatch.setattr("tfew_pl.losses.lm_loss", lambda *_, **__: nan * 1)
+    with pytest.raises(UserError, match="not a number"):
         run(make(backbone_folder), trainer=CPU, log=LogTo(("tensorboard",), tmp_path))
     assert ended == ["failed"]

@@ -1,3 +1,5 @@
+import errno
+import os
 from collections.abc import Iterator
 from itertools import count, cycle
 from pathlib import Path
@@ -6,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from tfew_pl import pretraining as module
 from tfew_pl.adaptation_file import backbone_digest, load_into
 from tfew_pl.backbones import load_backbone
 from tfew_pl.errors import UserError
@@ -103,6 +106,47 @@ def test_a_checkpoint_of_another_training_is_refused(backbone_folder: Path, tmp_
     assert checkpoint.is_file()
     with pytest.raises(UserError, match="is a checkpoint of another pre-training: remove it to start anew"):
         pretrain("ia3", str(backbone_folder), _numbered, pretraining_recipe(2, 2), seed=1, **options)
+
+
+def test_half_a_checkpoint_is_one_message(backbone_folder: Path, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    recipe = pretraining_recipe(2, 2)
+    pretrain("ia3", str(backbone_folder), _numbered, recipe, checkpoint=checkpoint, every=1)
+    content = checkpoint.read_bytes()
+    for damaged in (content[: len(content) // 2], b"", b"nothing"):
+        checkpoint.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"checkpoint: not a readable checkpoint; remove it to start anew$"):
+            pretrain("ia3", str(backbone_folder), _numbered, recipe, checkpoint=checkpoint, every=1)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(
+    backbone_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint, recipe = tmp_path / "checkpoint", pretraining_recipe(5, 2)
+    kept: list[bytes] = []
+    replace = os.replace
+
+    def full_at_the_third(source: Path, target: Path) -> None:
+        if len(kept) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+        kept.append(checkpoint.read_bytes())
+
+    monkeypatch.setattr(module.os, "replace", full_at_the_third)
+    with pytest.raises(UserError, match=r"cannot write the checkpoint .*: No space left on device; the same command"):
+        pretrain("ia3", str(backbone_folder), _numbered, recipe, checkpoint=checkpoint, every=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+    assert checkpoint.read_bytes() == kept[1]
+    assert torch.load(checkpoint, weights_only=True)["global_step"] == 2
+
+
+def test_a_loss_that_is_not_a_number_writes_no_vectors(backbone_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nan = torch.tensor([float("nan")], requires_grad=True)
+    monkeypatch.setattr("tfew_pl.losses.lm_loss", lambda *_, **__: nan * 1)
+    with pytest.raises(UserError, match="the pre-training diverged: a loss is not a number after step 1"):
+        pretrain("ia3", str(backbone_folder), _numbered, pretraining_recipe(3, 2))
+    model = load_backbone(str(backbone_folder)).model
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
 def test_two_processes_take_every_text_once(words: Any) -> None:

@@ -165,11 +165,14 @@ def test_accumulated_micro_batches_give_a_like_record(spec: RunSpec) -> None:
     _check_predictions(run(spec, trainer={**CPU, "accumulate_grad_batches": 2}))
 
 
-def test_nan_loss_is_an_error(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
-    nan = torch.tensor([float("nan")], requires_grad=True)
-    monkeypatch.setattr("tfew_pl.losses.lm_loss", lambda *_, **__: nan * 1)
-    with pytest.raises(RuntimeError, match=r"ia3 on rte, seed 42.*not a number"):
+def test_nan_loss_ends_the_training_at_once(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = [1.0, 1.0, 1.0, float("nan")]  # the first counts FLOPs
+    monkeypatch.setattr(
+        "tfew_pl.losses.lm_loss", lambda *_, **__: torch.tensor([losses.pop(0)], requires_grad=True) * 1
+    )
+    with pytest.raises(UserError, match=r"^ia3 on rte, seed 42.*: a loss is not a number after step 3; try"):
         run(spec, trainer=CPU)
+    assert losses == [], "of twelve steps, three were made"
 
 
 def test_spec_that_cannot_be_run(spec: RunSpec) -> None:

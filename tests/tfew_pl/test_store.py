@@ -12,7 +12,7 @@ import pytest
 from tfew_pl.errors import UserError
 from tfew_pl.record import Costs, RunRecord
 from tfew_pl.spec import RunSpec
-from tfew_pl.store import RunStore
+from tfew_pl.store import RunStore, UnwritableStoreError
 
 
 def _record(spec: RunSpec, accuracy: float = 0.5, adaptation: bytes | None = b"vectors") -> RunRecord:
@@ -174,6 +174,20 @@ def test_read_only_store(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("tfew_pl.store.tempfile.TemporaryDirectory", refused)
     with pytest.raises(UserError, match=r"cannot write to the store .*: Permission denied"):
         store.save(_record(RunSpec("rte")))
+
+
+def test_a_store_that_takes_no_file_is_refused_before_anything_runs(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.require_writable()
+    assert list(store.folder.iterdir()) == []
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refused)
+    with pytest.raises(UnwritableStoreError, match=r"^cannot write to the store .*: Permission denied$"):
+        store.require_writable()
 
 
 def test_saving_over_the_remains_of_a_folder_is_not_silent(store: RunStore) -> None:

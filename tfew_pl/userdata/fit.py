@@ -17,7 +17,7 @@ from tfew_pl.datamodule import TFewDataModule, TrainingDraws, encode_evaluation
 from tfew_pl.encoding import Encoded, PromptEncoder, collate, in_slot
 from tfew_pl.errors import UserError
 from tfew_pl.method import Adaptation
-from tfew_pl.module import TFewModule, loss_function
+from tfew_pl.module import DivergedError, TFewModule, loss_function
 from tfew_pl.naming import look_up
 from tfew_pl.progress import Progress
 from tfew_pl.quantization import require_library
@@ -229,9 +229,10 @@ def _train(
     with quiet_lightning(), torch.random.fork_rng():
         lightning = make_trainer(spec.recipe, spec.precision, progress, trainer)
         torch.manual_seed(spec.seed)
-        lightning.fit(module, datamodule=data)
-        if not all(module.losses_are_finite(slot) for slot in range(len(draws))):
-            raise UserError("the training diverged: a loss is not a number; try another --seed, or fewer --steps")
+        try:
+            lightning.fit(module, datamodule=data)
+        except DivergedError as error:
+            raise UserError(f"the training diverged: {error}; try another --seed, or fewer --steps") from error
         if not held_out:
             return 0
         lightning.test(module, datamodule=data, verbose=False)

@@ -43,6 +43,20 @@ def test_each_prints_a_table_and_writes_json(
         assert str(row.get("variant", "")) in printed
 
 
+def test_mixed_tasks_are_timed_against_one_after_another(
+    backbone_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("experiments.benchmarks.mixed_tasks")
+    monkeypatch.setattr(torch, "set_num_threads", lambda _count: None)
+    monkeypatch.setattr(module, "TASKS", (2, 3))
+    module.command(model=str(backbone_folder), rows=2, rounds=1, json=tmp_path / "found.json")
+    rows = json.loads((tmp_path / "found.json").read_text())["rows"]
+    assert [(row["tasks"], row["variant"]) for row in rows] == [(n, v) for n in (2, 3) for v in ("mixed", "in turn")]
+    assert [row["ratio"] for row in rows[::2]] == [1.0, 1.0]
+    assert all(row["median_ms"] > 0 for row in rows)
+    assert "in turn" in capsys.readouterr().out
+
+
 def test_contenders_compute_the_same(make_model: Any, batch: ChoiceBatch) -> None:
     """What is timed is one and the same: scores, and what a step does to the vectors."""
     found = contenders(lambda: make_model("untied"))

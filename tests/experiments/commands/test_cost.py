@@ -28,7 +28,9 @@ def test_the_papers_setting(tfew: Tfew) -> None:
     assert all({"inference_flops", "training_flops", "disk_bytes"} <= row.keys() for row in rows)
     shown = tfew("cost")
     assert "1.4e15" in shown.out
-    assert "price a100" in shown.out
+    assert "price a100: $4.00 an hour (Azure, 2022, by Section 4.2 of the paper" in shown.out
+    for name, source in (("h100", "from a copy of aws.amazon.com"), ("l4", "$0.80 an hour (assumed;")):
+        assert source in tfew("cost", "--price", name).out
 
 
 @pytest.mark.usefixtures("_no_checkpoint_is_needed")
@@ -43,7 +45,7 @@ def test_the_runs_of_a_grid(tfew: Tfew, variants: dict[str, list[RunRecord]], tm
     assert row["measured_training_flops"] == 4.1e12
     shown = tfew("cost", "--setting", "table1", "--store", str(tmp_path), "--price", "mine=1@1e9").out
     assert "4.1e12" in shown
-    assert "price mine" in shown
+    assert "price mine=1@1e9" in shown
 
 
 @pytest.mark.usefixtures("_no_checkpoint_is_needed")

@@ -53,4 +53,4 @@ def test_an_unwritable_folder_is_one_line(tfew: Tfew, store: RunStore, tmp_path:
     (tmp_path / "file").write_text("")
     result = tfew("figure", "2", "--store", str(store.folder), "--out", str(tmp_path / "file"))
     assert result.code == 2
-    assert f"tfew: cannot write to {tmp_path / 'file'}: " in result.err
+    assert f"tfew: cannot write {tmp_path / 'file' / 'figure2.svg'}: " in result.err

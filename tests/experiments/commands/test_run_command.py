@@ -122,6 +122,18 @@ def test_flags_go_to_the_trainer_and_are_no_part_of_the_run(done: Any, tfew: Tfe
     assert (one, none) == (1, {})
 
 
+def test_a_store_that_cannot_be_written_is_refused_before_anything_runs(
+    done: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as end:
+        main(["run", "--task", "rte", "--store", str(tmp_path / "file")])
+    captured = capsys.readouterr()
+    assert (end.value.code, captured.out, done) == (2, "", [])
+    assert captured.err.startswith(f"tfew: cannot write to the store {tmp_path / 'file'}: ")
+    assert captured.err.count("\n") == 1
+
+
 def test_loggers_each_once_and_compiling_go_to_the_job(
     done: Any, tfew: Tfew, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -162,7 +162,7 @@ def test_an_unwritable_folder_is_one_line(tfew: Tfew, store: RunStore, tmp_path:
     (tmp_path / "file").write_text("")
     result = tfew("table", "1", "--store", str(store.folder), "--out", str(tmp_path / "file"))
     assert result.code == 2
-    assert result.err.startswith(f"tfew: cannot write to {tmp_path / 'file'}: ")
+    assert result.err.startswith(f"tfew: cannot write {tmp_path / 'file' / 'table1.md'}: ")
 
 
 def test_files_of_other_backbones_and_stores_stand_apart() -> None:
