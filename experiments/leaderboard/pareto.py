@@ -1,7 +1,6 @@
 """Accuracy against cost: which rows no other row beats in both, and where the figure's marks stand."""
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -101,17 +100,22 @@ def figure(rows: Sequence[Row], axis: Axis) -> Figure:
     x_of, x_ticks = _x_scale([cost for _, cost, _ in drawn], axis)
     y_of, y_ticks = _y_scale([accuracy for *_, accuracy in drawn])
     flags = on_front([(cost, accuracy) for _, cost, accuracy in drawn])
-    methods = Counter(row.spec.method for row, *_ in drawn)
+    all_rows = [row for row, *_ in drawn]
     marks = [
-        Mark(row, cost, accuracy, x_of(cost), y_of(accuracy), flag, _name(row, methods[row.spec.method] > 1))
+        Mark(row, cost, accuracy, x_of(cost), y_of(accuracy), flag, _name(row, all_rows))
         for (row, cost, accuracy), flag in zip(drawn, flags, strict=True)
     ]
     marks.sort(key=lambda mark: (mark.cost, mark.accuracy))
     return Figure(axis, tuple(_labeled(marks)), x_ticks, y_ticks, _path([mark for mark in marks if mark.on_front]))
 
 
-def _name(row: Row, in_full: bool) -> str:
-    return " ".join([row.spec.method, ", ".join(row.changes)]).strip() if in_full else row.spec.method
+def _name(row: Row, rows: Sequence[Row]) -> str:
+    """The method, and what tells it from other rows of the method: its backbone, its changes."""
+    alike = [other.spec.backbone for other in rows if other.spec.method == row.spec.method]
+    if len(alike) == 1:
+        return row.spec.method
+    named = f"{row.spec.method} ({row.spec.backbone})" if len(set(alike)) > 1 else row.spec.method
+    return " ".join([named, ", ".join(row.changes)]).strip()
 
 
 Scale = Callable[[float], float]

@@ -74,6 +74,15 @@ def test_the_front_is_drawn_in_steps(row: Row) -> None:
     assert drawn.front == [one, two]
 
 
+def test_rows_of_one_method_are_told_apart(row: Row) -> None:
+    changed = dataclasses.replace(at(row, 1, 10, 50), changes=("without pretraining",))
+    drawn = figure([at(row, 0, 0, 60), changed], AXES[2])
+    assert [mark.name for mark in drawn.marks] == ["ia3", "ia3 without pretraining"]
+    other = dataclasses.replace(changed, spec=dataclasses.replace(row.spec, backbone="t0"))
+    drawn = figure([at(row, 0, 0, 60), other], AXES[2])
+    assert [mark.name for mark in drawn.marks] == ["ia3 (pocket-t0)", "ia3 (t0) without pretraining"]
+
+
 def test_long_names_are_left_to_the_tooltip(row: Row) -> None:
     longer = dataclasses.replace(at(row, 1, 1e3, 40), changes=("recipe.learning_rate=0.001", "recipe.steps=2000"))
     long, short = figure([at(row, 0, 0, 60), longer], AXES[2]).marks[::-1]
