@@ -60,7 +60,7 @@ def _close(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tenso
     assert set(found) == set(expected)
     for name, tensor in expected.items():
         # Adafactor's updates do not shrink with their gradients: roundings of small ones show.
-        torch.testing.assert_close(found[name], tensor, atol=1e-4, rtol=0)
+        torch.testing.assert_close(found[name], tensor, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

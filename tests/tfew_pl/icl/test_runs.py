@@ -92,10 +92,10 @@ def test_zero_shot_on_a_causal_language_model(causal_folder: Path) -> None:
 
 
 def test_costs_count_the_examples_that_fit(causal_folder: Path) -> None:
-    one, four, five = (
-        run(spec(causal_folder, InContext("concatenated"), shots=shots), trainer=CPU).costs for shots in (1, 4, 5)
+    one, four, many = (
+        run(spec(causal_folder, InContext("concatenated"), shots=shots), trainer=CPU).costs for shots in (1, 4, 12)
     )
-    # The fifth does not fit into the 700 tokens that this model reads.
-    assert (one.shots, four.shots, five.shots) == (1, 4, 4)
+    assert (one.shots, four.shots) == (1, 4)
+    assert 4 <= many.shots < 12  # not all fit into the 700 tokens that this model reads
     assert four.stored_bytes == pytest.approx(4 * one.stored_bytes)
     assert four.inference_flops > 2 * one.inference_flops
