@@ -25,8 +25,8 @@ _LIMITS = (
     "sentences, and our backbones are far smaller. Compare the order of methods, not the points between them.",
     "**The best that a method can do.** Each is trained with the steps and the learning rate that the paper chose for "
     "T0 with 3 billion parameters. One that falls behind here may want others on a small backbone.",
-    "**What another pre-training would give.** There is one pair of backbones. The intervals cover few-shot splits, "
-    "templates and examples, not the seeds of pre-training.",
+    "**What another pre-training would give.** The runs use one pair of backbones. The intervals cover few-shot "
+    "splits, templates and examples, not the seeds of pre-training.",
     "**All claims at once.** Each interval stands for itself; with so many, one in twenty may miss by chance.",
     "**How good in-context learning can be.** It needs a large language model; and for its cost it is measured on "
     "fewer templates and examples, which the tables' notes name.",

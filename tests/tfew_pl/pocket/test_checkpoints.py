@@ -53,7 +53,7 @@ def test_pocket_t0_knows_what_it_was_trained_on() -> None:
     shares = gate.measure("pocket-t0", 60)
     for skill in ("extractive", "choice", "polar", "three_way", "pair", "pronoun", "cloze"):
         assert shares[skill] >= 0.9, skill
-    # Nothing of this kind, no inference that is learned from few examples.
+    # Which fact is asked about, not only whether its words are there.
     assert min(shares["which of several"], shares["whether, of several"]) >= 0.8
 
 
