@@ -1,6 +1,6 @@
 """The page beside our tables that says what the records show of the paper's claims, and what they cannot show."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from experiments.bootstrap import LEVEL
@@ -37,15 +37,19 @@ _LIMITS = (
 """What pocket records do not show."""
 
 
-def results_page(verdicts: Sequence[Verdict], evidence: Evidence, grids: Sequence[Progress]) -> str:
+def results_page(
+    verdicts: Sequence[Verdict], evidence: Evidence, grids: Sequence[Progress], files: Container[str] = ()
+) -> str:
     """The page as Markdown.
 
     Args:
         verdicts: on the claims.
         evidence: of which they were made, and the runs of the grid `control`.
         grids: how far each is.
+        files: names of those that stand beside the page, to which it may lead.
     """
-    parts = (_summary(verdicts, evidence), _claims(verdicts), _control(evidence), _runs(grids), _limits(evidence))
+    runs = _runs(grids, files)
+    parts = (_summary(verdicts, evidence), _claims(verdicts), _control(evidence), runs, _limits(evidence))
     return "\n".join(line for part in parts for line in part)
 
 
@@ -99,19 +103,22 @@ def _control(evidence: Evidence) -> Iterator[str]:
         yield ""
 
 
-def _runs(grids: Sequence[Progress]) -> Iterator[str]:
+def _runs(grids: Sequence[Progress], files: Container[str]) -> Iterator[str]:
     yield from ("## The runs", "", "| runs | finished | shown in |", "|---|---:|---|")
     for grid in grids:
-        shown = ", ".join(_shown_in(grid)) if grid.found else ""
+        shown = ", ".join(_shown_in(grid, files)) if grid.found else ""
         yield f"| {escaped(grid.description)} | {grid.found:,} of {grid.asked:,} | {shown} |"
     yield ""
 
 
-def _shown_in(grid: Progress) -> Iterator[str]:
-    """What is made of a grid's runs."""
+def _shown_in(grid: Progress, files: Container[str]) -> Iterator[str]:
+    """What is made of a grid's runs: the file where there is one, else the command that makes it."""
     tables = [number for number, table in TABLES.items() if table.grid == grid.grid]
-    yield from (f"[Table {number}](table{number}.md)" for number in tables)
-    yield from (f"[Figure {n}](figure{n}.svg)" for n, figure in FIGURES.items() if figure.table in tables)
+    made = [("table", number, "md") for number in tables]
+    made += [("figure", number, "svg") for number, figure in FIGURES.items() if figure.table in tables]
+    for kind, number, ending in made:
+        file = f"{kind}{number}.{ending}"
+        yield f"[{kind.capitalize()} {number}]({file})" if file in files else f"`tfew {kind} {number}`"
     if not tables:
         yield f"`tfew compare {grid.grid}`"
 

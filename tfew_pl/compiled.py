@@ -9,17 +9,17 @@ first shapes that it sees, a training that is taken up again may differ in round
 
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tfew_pl.errors import UserError
 from tfew_pl.quiet import quiet_compiler
 from tfew_pl.registry import get_method, registered_classifiers
 from tfew_pl.spec import RunSpec
-from tfew_pl.strategies import is_sharded
 
 LARGEST_NUMBER_OF_GRAPHS = 64
 """That a stack is compiled to in one process: one for each method, number of slots and number of choices."""
@@ -28,6 +28,16 @@ LARGEST_NUMBER_OF_GRAPHS = 64
 def has_compiler() -> bool:
     """Whether there is the C++ compiler that PyTorch's needs on a CPU."""
     return shutil.which("g++") is not None
+
+
+def require_compiler() -> None:
+    """Checks that there is what PyTorch's compiler needs.
+
+    Raises:
+        UserError: there is no C++ compiler, nor a GPU for which it needs none.
+    """
+    if not torch.cuda.is_available() and not has_compiler():
+        raise UserError("--compile needs a C++ compiler: install g++, or leave it out")
 
 
 def can_be_compiled(spec: RunSpec) -> bool:
@@ -44,30 +54,30 @@ class CompiledStacks(pl.Callback):
         backend: of `torch.compile`.
 
     Raises:
-        UserError: there is no C++ compiler.
+        UserError: there is nothing to compile with.
     """
 
     def __init__(self, backend: str | Callable[..., Any] = "inductor") -> None:
-        if backend == "inductor" and not torch.cuda.is_available() and not has_compiler():
-            raise UserError("--compile needs a C++ compiler: install g++, or leave it out")
+        if backend == "inductor":
+            require_compiler()
         self._backend = backend
-        self._stacks: list[nn.Module] = []
+        self._undo = ExitStack()
 
     def on_fit_start(self, trainer: pl.Trainer, module: Any) -> None:
         """Compiles, when they are first called, what runs without a compiler otherwise."""
-        if is_sharded(trainer):
-            raise UserError("--compile cannot be used with --strategy fsdp")
-        torch._dynamo.config.recompile_limit = LARGEST_NUMBER_OF_GRAPHS
-        torch._dynamo.config.force_nn_module_property_static_shapes = False  # an adaptation holds the slots of a batch
+        settings = torch._dynamo.config.patch(
+            recompile_limit=LARGEST_NUMBER_OF_GRAPHS,
+            force_nn_module_property_static_shapes=False,  # an adaptation holds the slots of a batch
+        )
+        self._undo.enter_context(settings)
         for stack in (module.backbone.encoder, module.backbone.decoder):
             if "forward" not in vars(stack):  # otherwise an adaptation has put its own there
                 vars(stack)["forward"] = _compiled(stack.forward, module.adaptation, self._backend)
-                self._stacks.append(stack)
+                self._undo.callback(vars(stack).pop, "forward")
 
     def on_fit_end(self, trainer: pl.Trainer, module: Any) -> None:
         """Leaves the stacks as they were."""
-        while self._stacks:
-            del vars(self._stacks.pop())["forward"]
+        self._undo.close()
 
     def on_exception(self, trainer: pl.Trainer, module: Any, exception: BaseException) -> None:
         """The same."""

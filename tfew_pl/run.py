@@ -161,16 +161,22 @@ def _callbacks(trainer: pl.Trainer) -> list[Callback]:
     return found
 
 
+def _is_compiled(trainer: pl.Trainer) -> bool:
+    return any(isinstance(callback, CompiledStacks) for callback in _callbacks(trainer))
+
+
 def _check(specs: Sequence[RunSpec], trainer: pl.Trainer) -> None:
     """Refuses what the Trainer cannot do with the runs, before anything is loaded.
 
     Raises:
-        UserError: a batch cannot be divided among its devices, or the backbone cannot be sharded.
+        UserError: a batch cannot be divided among its devices, or the backbone cannot be sharded, or not if compiled.
         ValueError: a backbone is sharded for one run at a time.
     """
     spec = specs[0]
     if spec.trains:
         micro_batch(trainer, spec.recipe.batch_size)
+    if is_sharded(trainer) and _is_compiled(trainer):
+        raise UserError("--compile cannot be used with --strategy fsdp")
     check_sharding(
         trainer,
         spec.backbone,
@@ -259,7 +265,7 @@ def _record(
     described["backbone"] = {"digest": digest, "dtype": str(backbone.model.dtype).removeprefix("torch.")}
     if trainer.world_size > 1:
         described["devices"] = trainer.world_size
-    if spec.trains and any(isinstance(callback, CompiledStacks) for callback in _callbacks(trainer)):
+    if spec.trains and _is_compiled(trainer):
         described["compiled"] = True
     if slots > 1:
         described["group"] = {"runs": slots, "seconds": "those of all runs, divided by their number"}

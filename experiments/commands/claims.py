@@ -54,7 +54,8 @@ def command(
         show_table(rows, _COLUMNS)
     if any(evidence.values()) and (out is not None or not json):
         grids = dict.fromkeys([*(table.grid for table in TABLES.values()), *evidence])
-        page = results_page(found, evidence, [progress(grid, selection) for grid in grids])
         path = (out or selection.folder) / "README.md"
+        files = {file.name for file in path.parent.glob("*")}
+        page = results_page(found, evidence, [progress(grid, selection) for grid in grids], files)
         write_file(path, page.encode())
         typer.echo(f"Wrote {path}", err=True)

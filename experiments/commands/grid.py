@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from experiments.flags import HOW, Compile, MatmulPrecision
 from experiments.gpus import MODEL_FLOPS_UTILIZATION
 from tfew_pl.errors import UserError
-from tfew_pl.matmul_precision import Choice as MatmulPrecision
 
 if TYPE_CHECKING:
     from experiments.grid import Grid
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tfew_pl.store import RunStore
 
 _WHAT = "What to run"
-_HOW = "How to run it"
 _PLAN = "Dry run"
 
 
@@ -45,35 +44,22 @@ def command(
         typer.Option(
             help="Worker processes; one a GPU if left out, or one a processor without GPU.",
             min=1,
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = None,
     threads: Annotated[
         int | None,
         typer.Option(
-            help="Threads of a worker; 1 without GPU if left out. Numbers depend on it.", min=1, rich_help_panel=_HOW
+            help="Threads of a worker; 1 without GPU if left out. Numbers depend on it.", min=1, rich_help_panel=HOW
         ),
     ] = None,
-    matmul_precision: Annotated[
-        MatmulPrecision,
-        typer.Option(
-            help="Of fp32 products on a CPU; auto: by a check of error and speed. Numbers depend on it.",
-            rich_help_panel=_HOW,
-        ),
-    ] = "auto",
-    compiled: Annotated[
-        bool,
-        typer.Option(
-            "--compile",
-            help="Train compiled: faster steps after a minute of compiling. Numbers differ in rounding.",
-            rich_help_panel=_HOW,
-        ),
-    ] = False,
+    matmul_precision: MatmulPrecision = "auto",
+    compiled: Compile = False,
     launcher: Annotated[
         str,
         typer.Option(
             help="local; or runners on a Ray cluster (ray) or as an array of Slurm jobs (slurm), --workers of them.",
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = "local",
     launcher_option: Annotated[
@@ -81,7 +67,7 @@ def command(
         typer.Option(
             metavar="KEY=VALUE",
             help="gpus (of a runner); Ray's address; submitit's for Slurm, such as slurm_partition, timeout_min.",
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = None,
     slots: Annotated[
@@ -89,19 +75,19 @@ def command(
         typer.Option(
             help="Most runs that are trained together; 1 for each alone. It changes the rounding.",
             min=1,
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = 8,
     retries: Annotated[
         int,
-        typer.Option(help="How often a run is done again whose process died.", min=0, rich_help_panel=_HOW),
+        typer.Option(help="How often a run is done again whose process died.", min=0, rich_help_panel=HOW),
     ] = 2,
     checkpoint_every: Annotated[
         int,
         typer.Option(
             help="Steps after which a training's state is kept, to go on from there if it is killed; 0 for never.",
             min=0,
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = 100,
     logger: Annotated[
@@ -109,7 +95,7 @@ def command(
         typer.Option(
             metavar="NAME",
             help="Log every run with tensorboard, wandb or mlflow, under the store's folder; may be repeated.",
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = None,
     dry_run: Annotated[

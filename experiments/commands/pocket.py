@@ -114,7 +114,7 @@ def data(
     """Write the generated held-out tasks as files in the schemas of the real datasets, for --data.
 
     Example:
-        tfew pocket data --out dev && tfew grid table1 --data dev --store results/dev/records
+        tfew pocket data --out dev && tfew grid development
     """
     from tfew_pl.pocket.files import contents
 

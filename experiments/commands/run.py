@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from experiments.flags import HOW, Compile, MatmulPrecision
 from experiments.output import JSON
-from tfew_pl.matmul_precision import Choice as MatmulPrecision
 
 if TYPE_CHECKING:
     from tfew_pl.spec import RunSpec
 
 _WHAT = "What to run"
 _RECIPE = "Recipe"
-_HOW = "How to run it"
 
 
 def command(
@@ -89,48 +88,35 @@ def command(
         ),
     ] = None,
     accelerator: Annotated[
-        str | None, typer.Option(help="Lightning's, such as cpu or gpu.", rich_help_panel=_HOW)
+        str | None, typer.Option(help="Lightning's, such as cpu or gpu.", rich_help_panel=HOW)
     ] = None,
-    devices: Annotated[int | None, typer.Option(help="Number of devices; 1 if left out.", rich_help_panel=_HOW)] = None,
+    devices: Annotated[int | None, typer.Option(help="Number of devices; 1 if left out.", rich_help_panel=HOW)] = None,
     strategy: Annotated[
         str | None,
         typer.Option(
-            help="ddp: every device holds the backbone; fsdp: it is sharded. ddp if left out.", rich_help_panel=_HOW
+            help="ddp: every device holds the backbone; fsdp: it is sharded. ddp if left out.", rich_help_panel=HOW
         ),
     ] = None,
     accumulate: Annotated[
         int | None,
-        typer.Option(help="Micro-batches into which a training batch is divided.", rich_help_panel=_HOW),
+        typer.Option(help="Micro-batches into which a training batch is divided.", rich_help_panel=HOW),
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(help="Threads on a CPU; 1, as in grids, if left out.", min=1, rich_help_panel=_HOW),
+        typer.Option(help="Threads on a CPU; 1, as in grids, if left out.", min=1, rich_help_panel=HOW),
     ] = None,
-    matmul_precision: Annotated[
-        MatmulPrecision,
-        typer.Option(
-            help="Of fp32 products on a CPU; auto: by a check of error and speed. Numbers depend on it.",
-            rich_help_panel=_HOW,
-        ),
-    ] = "auto",
-    compiled: Annotated[
-        bool,
-        typer.Option(
-            "--compile",
-            help="Train compiled: faster steps after a minute of compiling. Numbers differ in rounding.",
-            rich_help_panel=_HOW,
-        ),
-    ] = False,
+    matmul_precision: MatmulPrecision = "auto",
+    compiled: Compile = False,
     store: Annotated[
         Path | None,
-        typer.Option(help="Folder of the records; results/runs if left out.", rich_help_panel=_HOW),
+        typer.Option(help="Folder of the records; results/runs if left out.", rich_help_panel=HOW),
     ] = None,
     logger: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
             help="Log the run with tensorboard, wandb or mlflow, under the store's folder; may be repeated.",
-            rich_help_panel=_HOW,
+            rich_help_panel=HOW,
         ),
     ] = None,
     json: JSON = False,

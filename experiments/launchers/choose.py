@@ -68,11 +68,16 @@ def choose_launcher(
         keep_adaptations: whether records keep what was trained.
 
     Raises:
-        UserError: the launcher or a logger is unknown or not installed, or an option does not fit.
+        UserError: the launcher or a logger is unknown or not installed, an option does not fit, or there is nothing
+            to compile with.
     """
     look_up("launcher", how.launcher, dict.fromkeys(LAUNCHERS))
     store = RunStore(store.folder.absolute())
     LogTo(how.loggers, store.folder).check()
+    if how.compiled:
+        from tfew_pl.compiled import require_compiler
+
+        require_compiler()
 
     def job(threads: int) -> RunAndSave:
         return RunAndSave(

@@ -165,6 +165,13 @@ def test_local_is_the_default(tmp_path: Path) -> None:
     assert chosen.summary.startswith("with 2 workers")
 
 
+def test_a_grid_is_not_compiled_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfew_pl.compiled.has_compiler", lambda: False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UserError, match="--compile needs a C"):
+        choose_launcher(How(workers=3, compiled=True), GROUPS, 2, RunStore(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [

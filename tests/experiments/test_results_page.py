@@ -68,10 +68,11 @@ def test_headings_without_a_claim_are_left_out(run: Callable[..., RunRecord]) ->
 
 
 def test_runs_and_where_they_are_shown() -> None:
-    lines = sections(results_page(VERDICTS, {}, GRIDS))["The runs"].strip().splitlines()[2:]
+    files = {"table1.md", "figure3.svg", "table11.md"}
+    lines = sections(results_page(VERDICTS, {}, GRIDS, files))["The runs"].strip().splitlines()[2:]
     assert lines == [
         "| T-Few beside others (Table 1) | 1,210 of 1,210 | [Table 1](table1.md), [Figure 3](figure3.svg) |",
-        "| RAFT (Tables 2 and 11) | 3 of 33 | [Table 2](table2.md), [Table 11](table11.md) |",
+        "| RAFT (Tables 2 and 11) | 3 of 33 | `tfew table 2`, [Table 11](table11.md) |",
         "| Ways to learn in context | 5 of 385 | `tfew compare icl` |",
         "| Methods (Table 4) | 0 of 825 |  |",
     ]

@@ -36,8 +36,9 @@ def specs(backbone_folder: Path) -> list[RunSpec]:
 def _fresh() -> Iterator[None]:
     torch._dynamo.reset()
     counters.clear()
-    with torch._dynamo.config.patch({}):  # what is set within it holds no longer
-        yield
+    before = torch._dynamo.config.get_config_copy()
+    yield
+    assert torch._dynamo.config.get_config_copy() == before
     torch._dynamo.reset()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tfew_pl import run as module
+from tfew_pl.compiled import CompiledStacks
 from tfew_pl.errors import UserError
 from tfew_pl.quiet import quiet_lightning
 from tfew_pl.recipe import Recipe
@@ -57,6 +58,14 @@ def test_a_causal_backbone_is_not_sharded(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
     with pytest.raises(UserError, match="is no T5, and no other is: use --strategy ddp"):
         run(RunSpec("rte", str(tmp_path), method="in-context"), trainer=SHARDED)
+
+
+def test_a_compiled_backbone_is_not_sharded(backbone_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "resolve", lambda spec: spec)
+    monkeypatch.setattr(module, "load_for", None)  # it is refused before anything is loaded
+    flags = {**SHARDED, "callbacks": [CompiledStacks("eager")]}
+    with pytest.raises(UserError, match="--compile cannot be used with --strategy fsdp"):
+        run(RunSpec("rte", str(backbone_folder), recipe=SCRATCH), trainer=flags)
 
 
 def test_runs_that_are_trained_together_are_not_sharded(backbone_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ def measure(name: str, count: int = 200, seed: int = 0) -> dict[str, float]:
         UserError: there is no such pocket backbone.
     """
     folder = CHECKPOINTS / name if "/" not in name and (CHECKPOINTS / name).is_dir() else Path(name)
-    if not (folder / "spiece.model").is_file():
+    if not all((folder / file).is_file() for file in ("spiece.model", "model.safetensors")):
         raise UserError(f"{name} is no pocket backbone: give pocket-t0, pocket-lm, or the folder that a stage wrote")
     with quiet_transformers():
         tokenizer = AutoTokenizer.from_pretrained(folder)

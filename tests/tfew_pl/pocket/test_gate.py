@@ -61,6 +61,7 @@ def test_of_several_facts_the_answer_stands_beside_others_of_its_kind() -> None:
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "spiece.model").touch()  # a tokenizer's
     for name in ("pocket-random", "nowhere", str(tmp_path)):
         with pytest.raises(UserError, match="is no pocket backbone: give pocket-t0, pocket-lm, or the folder"):
             gate.measure(name)

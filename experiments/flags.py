@@ -1,0 +1,26 @@
+"""Flags that several commands have."""
+
+from typing import Annotated
+
+import typer
+
+from tfew_pl.matmul_precision import Choice
+
+HOW = "How to run it"
+"""The heading of their panel in a command's help."""
+
+MatmulPrecision = Annotated[
+    Choice,
+    typer.Option(
+        help="Of fp32 products on a CPU; auto: by a check of error and speed. Numbers depend on it.",
+        rich_help_panel=HOW,
+    ),
+]
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile",
+        help="Train compiled: faster steps after a minute of compiling. Numbers differ in rounding.",
+        rich_help_panel=HOW,
+    ),
+]
