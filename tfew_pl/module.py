@@ -93,6 +93,8 @@ class TFewModule(pl.LightningModule):
         """
         recipe = self.recipe
         slots = 1 if self.adaptation is None else self.adaptation.slots
+        if not recipe.unlikelihood_weight and not recipe.length_norm_weight:
+            batch = batch.only_gold()  # L_LM asks for nothing else
         paper_form = recipe.unlikelihood_form == "paper"
         scores = self._score_by_length(batch, complement=paper_form and recipe.unlikelihood_weight > 0)
         counts = self._over_devices

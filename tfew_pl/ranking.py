@@ -7,7 +7,7 @@ The language-model head runs only where a choice has a token; see `fused_head`.
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -65,6 +65,19 @@ class ChoiceBatch:
             gold=self.gold[examples],
             key=self.key[examples],
             slot=None if self.slot is None else self.slot[examples],
+        )
+
+    def only_gold(self) -> "ChoiceBatch":
+        """The same inputs with the correct choice alone, without the padding that it does not need."""
+        examples = torch.arange(len(self.gold), device=self.gold.device)
+        choice_mask = self.choice_mask[examples, self.gold]
+        tokens = int(choice_mask.any(0).sum())
+        return replace(
+            self,
+            choice_ids=self.choice_ids[examples, self.gold, None, :tokens],
+            choice_mask=choice_mask[:, None, :tokens],
+            gold=torch.zeros_like(self.gold),
+            offset=None,
         )
 
     def to(self, device: torch.device) -> "ChoiceBatch":

@@ -142,6 +142,37 @@ def test_a_loss_of_weight_zero_is_left_out(missing: str, make_model: Any, make_e
     assert twice == pytest.approx(total + alone, rel=1e-5)
 
 
+def test_lm_alone_decodes_correct_choices_only_and_is_what_transformers_computes(
+    make_model: Any, make_examples: Any
+) -> None:
+    batch = collate(make_examples(5, 6, slots=2))
+    assert batch.choice_ids.shape[1] > 1
+    assert batch.slot is not None
+    model = make_model()
+    module = _module(model, Recipe(unlikelihood_weight=0.0, length_norm_weight=0.0), slots=2)
+    assert module.adaptation is not None
+    vectors = list(module.adaptation.parameters())
+    rows: list[int] = []
+    handle = model.decoder.register_forward_pre_hook(
+        lambda _module, _inputs, named: rows.append(len(named["input_ids"])), with_kwargs=True
+    )
+    found = module.losses(batch)
+    found_gradients = torch.autograd.grad(found, vectors)
+    assert sum(rows) == len(batch.gold)
+    handle.remove()
+
+    expected = torch.zeros(())
+    for slot in (0, 1):
+        of_slot = batch.slot == slot
+        gold = (torch.arange(len(batch.gold))[of_slot], batch.gold[of_slot])
+        labels = batch.choice_ids[gold].masked_fill(~batch.choice_mask[gold], -100)
+        with module.adaptation.use_slots(batch.slot[of_slot]):
+            expected = expected + model(batch.input_ids[of_slot], batch.input_mask[of_slot], labels=labels).loss
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    for one, other in zip(found_gradients, torch.autograd.grad(expected, vectors), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
+
+
 @pytest.mark.parametrize(("dropout", "expected"), [("off", False), ("checkpoint", True)])
 def test_dropout_is_on_only_if_the_recipe_says_so(
     dropout: Any, expected: bool, make_model: Any, make_examples: Any
