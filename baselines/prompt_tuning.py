@@ -35,13 +35,13 @@ class PromptTuningAdaptation(Adaptation):
 
     They take the positions before the sequence. The encoder's output is longer by them, and cross-attention
     sees them; the decoder's output is cut to what it would be without. Memory: slots x 2 x tokens x d_model
-    values, 40,960 a slot on T0-3B with 10 vectors, and activations of so many tokens more, in the decoder for each
-    answer choice. Time: that of so many tokens more.
+    values, 40,960 a slot on T0-3B with 10 vectors, and activations of so many tokens more, in the encoder and, for
+    all choices of an example together, in the decoder. Time: that of so many tokens more.
     """
 
     def __init__(self, backbone: Any, slots: int, tokens: int, generator: torch.Generator) -> None:
         super().__init__(slots)
-        self._tokens = tokens
+        self._tokens = self.before_decoder = tokens
         embeddings = (backbone.encoder.embed_tokens.weight, backbone.decoder.embed_tokens.weight)
         last = min(LAST_TOKEN, len(embeddings[0]) - 1)
         # One draw, the slots outermost: the first slot's is what it would be alone.

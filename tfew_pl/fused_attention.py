@@ -153,6 +153,16 @@ class FusedAttention(T5Attention):
             self.relative_attention_max_distance,
             self.relative_attention_bias.weight.device if device is None else device,
         )
+        return self._bias(buckets)
+
+    def bias_between(self, positions: Tensor) -> Tensor:
+        """(1, heads, length, length), the bias between vectors that stand at these positions, (length,)."""
+        apart = positions - positions[:, None]
+        buckets, distance = self.relative_attention_num_buckets, self.relative_attention_max_distance
+        return self._bias(self._relative_position_bucket(apart, not self.is_decoder, buckets, distance))
+
+    def _bias(self, buckets: Tensor) -> Tensor:
+        """(queries, keys) -> (1, heads, queries, keys)"""
         values: Tensor = self.relative_attention_bias(buckets)  # (queries, keys, heads)
         return values.permute(2, 0, 1).unsqueeze(0).contiguous()
 

@@ -28,11 +28,17 @@ class FusedStack(T5Stack):
         inputs_embeds: Tensor | None = None,
         past_key_values: Any = None,
         use_cache: bool | None = None,
+        side_by_side: tuple[int, int] | None = None,
         **more: Any,
     ) -> Any:
-        """As T5's; see there."""
+        """As T5's; see there.
+
+        Args:
+            side_by_side: (sequences, tokens): each row ends in so many sequences of so many tokens. All of them stand
+                right behind what is before them, and none sees another. Only where `is_fused`.
+        """
         caches = past_key_values is not None or (self.is_decoder and use_cache is not False)
-        if caches or more or (input_ids is None) == (inputs_embeds is None) or self._blocks_want_their_call():
+        if caches or more or (input_ids is None) == (inputs_embeds is None) or not self.is_fused():
             return super().forward(
                 input_ids=input_ids,
                 attention_mask=attention_mask,
@@ -45,12 +51,17 @@ class FusedStack(T5Stack):
             )
         x = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds  # (rows, tokens, d_model)
         mask = _additive(attention_mask, x.dtype)
-        if self.is_decoder:
+        bias, biases = None, Biases()
+        if side_by_side is not None:
+            positions, sequence = _side_by_side(x, *side_by_side)
+            bias = self.block[0].layer[0].SelfAttention.bias_between(positions)
+            apart = _apart(x, positions, sequence)
+            mask = apart if mask is None else mask + apart
+        elif self.is_decoder:
             causal = _causal(x)
             mask = causal if mask is None else mask + causal
         cross_mask = _additive(encoder_attention_mask, x.dtype)
         x = self._dropped(self, x)
-        bias, biases = None, Biases()
         for block in self._blocks():
             layers = block.layer
             out, bias, _ = layers[0].SelfAttention(
@@ -76,9 +87,9 @@ class FusedStack(T5Stack):
     def _blocks(self) -> Iterator[Any]:
         yield from self.block
 
-    def _blocks_want_their_call(self) -> bool:
-        """Whether a block or layer does more, when it is called, than call its parts."""
-        return any(
+    def is_fused(self) -> bool:
+        """Whether its own way can be taken: no block or layer does more, when it is called, than call its parts."""
+        return not any(
             type(block) is not T5Block  # wrapped or sharded
             or block.gradient_checkpointing
             or _is_hooked(block)
@@ -102,6 +113,27 @@ def _additive(mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
     if mask.ndim == 2:
         mask = mask[:, None, None]  # (rows, 1, 1, keys)
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(mask == 0, torch.finfo(dtype).min)
+
+
+def _side_by_side(x: Tensor, sequences: int, tokens: int) -> tuple[Tensor, Tensor]:
+    """(length,) each: the position of every vector of a row, and its sequence; -1 for what is before the sequences.
+
+    Args:
+        x: (rows, length, d_model).
+    """
+    before = x.shape[1] - sequences * tokens
+    places = torch.arange(before + tokens, device=x.device)
+    sequence = torch.arange(sequences, device=x.device)
+    return (
+        torch.cat([places[:before], places[before:].repeat(sequences)]),
+        torch.cat([torch.full_like(places[:before], -1), sequence.repeat_interleave(tokens)]),
+    )
+
+
+def _apart(x: Tensor, positions: Tensor, sequence: Tensor) -> Tensor:
+    """(1, 1, length, length), what is added to scores so that a vector sees itself and what is before it."""
+    hidden = (positions > positions[:, None]) | ((sequence != sequence[:, None]) & (sequence >= 0))
+    return x.new_zeros(hidden.shape).masked_fill_(hidden, torch.finfo(x.dtype).min)[None, None]
 
 
 def _causal(x: Tensor) -> Tensor:

@@ -43,6 +43,9 @@ class Adaptation(nn.Module):
         slots: number of parameter sets.
     """
 
+    before_decoder: int = 0
+    """Vectors that it puts before the decoder's input, so that they can be run once for all choices of an example."""
+
     def __init__(self, slots: int) -> None:
         super().__init__()
         self.slots = slots

@@ -73,7 +73,9 @@ class TFewModule(pl.LightningModule):
             return self._contexts.score(batch)
         if self.adaptation is None:
             return score_choices(self.backbone, batch, complement)
-        return score_choices(self.backbone, batch, complement, within=partial(self.adaptation.use_slots, batch.slot))
+        within = partial(self.adaptation.use_slots, batch.slot)
+        before = self.adaptation.before_decoder
+        return score_choices(self.backbone, batch, complement, within=within, before=before)
 
     def _score_by_length(self, batch: ChoiceBatch, complement: bool) -> ChoiceScores:
         """The same, with as little padding as pays."""

@@ -2,7 +2,8 @@
 
 The encoder runs once an input. The choices of an example share its cross-attention keys and values: for the
 cross-attention alone, the decoder's states go from (batch x choices, tokens) to (batch, choices x tokens).
-The language-model head runs only where a choice has a token; see `fused_head`.
+The language-model head runs only where a choice has a token; see `fused_head`. Where an adaptation puts vectors before
+the decoder's input, the choices stand one after another behind a single copy of them, and do not see each other.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import T5ForConditionalGeneration
 
 from tfew_pl.fused_head import token_scores
+from tfew_pl.fused_stack import FusedStack
 
 DECODER_START = 0
 """T5's decoder starts from the padding token."""
@@ -117,6 +119,7 @@ def score_choices(
     *,
     within: Within = nullcontext,
     tokens: int = CHOICE_TOKENS,
+    before: int = 0,
 ) -> ChoiceScores:
     """Scores every token of every choice of every example.
 
@@ -130,6 +133,7 @@ def score_choices(
         complement: whether log(1 - p) is wanted, for the unlikelihood loss.
         within: gives what is entered for each pass through the backbone, those of the backward pass included.
         tokens: of choices, padding counted, that are decoded at once; at least a choice of each example is.
+        before: vectors that the adaptation puts before the decoder's input; see `Adaptation`.
     """
     with within():
         states = backbone.encoder(input_ids=batch.input_ids, attention_mask=batch.input_mask).last_hidden_state
@@ -138,7 +142,7 @@ def score_choices(
 
     def decoded(first: int, states: Tensor) -> tuple[Tensor, Tensor]:
         with within():
-            return _score_tokens(backbone, states, batch, slice(first, first + together), complement)
+            return _score_tokens(backbone, states, batch, slice(first, first + together), complement, before)
 
     if choices <= together:
         return ChoiceScores(*decoded(0, states))
@@ -154,27 +158,37 @@ def score_choices(
 
 
 def _score_tokens(
-    backbone: T5ForConditionalGeneration, states: Tensor, batch: ChoiceBatch, part: slice, complement: bool
+    backbone: T5ForConditionalGeneration,
+    states: Tensor,
+    batch: ChoiceBatch,
+    part: slice,
+    complement: bool,
+    before: int,
 ) -> tuple[Tensor, Tensor]:
     """What `ChoiceScores` holds, for some of the choices: (batch, part, tokens) each.
 
     Args:
         states: (batch, prompts + source, d_model), of the encoder.
         part: of the choices.
+        before: vectors that the adaptation puts before the decoder's input.
     """
     mask = batch.choice_mask[:, part]
     ids = batch.choice_ids[:, part]
     wrong = (mask & ~_is_gold(batch)[:, part]) if complement else None
     examples, choices, tokens = ids.shape
     rows = ids.reshape(examples * choices, tokens)
-    decoder_ids = F.pad(rows[:, :-1], (1, 0), value=DECODER_START)
-    with _shared_cross_attention(backbone.decoder, choices):
-        decoded = backbone.decoder(
-            input_ids=decoder_ids,
-            encoder_hidden_states=states,
-            encoder_attention_mask=_additive(_widened(batch.input_mask, states.shape[1]), states.dtype),
-            use_cache=False,
-        ).last_hidden_state  # (batch x choices, tokens, d_model)
+    inputs: dict[str, Any] = {
+        "input_ids": F.pad(rows[:, :-1], (1, 0), value=DECODER_START),
+        "encoder_hidden_states": states,
+        "encoder_attention_mask": _additive(_widened(batch.input_mask, states.shape[1]), states.dtype),
+        "use_cache": False,
+    }
+    if _share_before(backbone.decoder, before, choices, tokens):
+        inputs["input_ids"] = inputs["input_ids"].view(examples, choices * tokens)
+        decoded = backbone.decoder(**inputs, side_by_side=(choices, tokens)).last_hidden_state
+    else:
+        with _shared_cross_attention(backbone.decoder, choices):
+            decoded = backbone.decoder(**inputs).last_hidden_state  # (batch x choices, tokens, d_model)
     hidden, state = _needed(decoded.view(examples, choices, tokens, -1), mask, backbone.training)
     if backbone.config.scale_decoder_outputs:
         hidden = hidden * backbone.model_dim**-0.5
@@ -186,6 +200,18 @@ def _score_tokens(
     if wrong is None or log_complement is None:
         return scores, zeros
     return scores, zeros.masked_scatter(wrong, log_complement)
+
+
+def _share_before(decoder: nn.Module, before: int, choices: int, tokens: int) -> bool:
+    """Whether an example's choices stand behind one copy of what is before them: it can be done, and pays.
+
+    Every vector is run once instead of once a choice; attention between all of them must not cost more than that.
+    Dropout would drop the same of the copy for all choices.
+    """
+    if not before or choices == 1 or decoder.training:
+        return False
+    together, apart = (before + choices * tokens) ** 2, choices * (before + tokens) ** 2
+    return together <= apart and isinstance(decoder, FusedStack) and decoder.is_fused()
 
 
 def _needed(decoded: Tensor, mask: Tensor, dropout: bool) -> tuple[Tensor, Tensor]:

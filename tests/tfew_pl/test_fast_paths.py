@@ -124,6 +124,61 @@ def test_every_method_takes_part_in_fused_modules_and_parts(
         _close(found, expected)
 
 
+@settings(max_examples=20)
+@given(
+    seed=st.integers(0, 10**6),
+    count=st.integers(1, 6),
+    most_choices=st.integers(1, 9),
+    most_tokens=st.integers(1, 6),
+    vectors=st.integers(1, 40),
+    tokens=st.sampled_from([1, 50, 10**9]),
+)
+@pytest.mark.parametrize("kind", ["untied", "tied"])
+def test_choices_behind_one_prompt_equal_those_behind_their_own(
+    kind: str,
+    make_model: Any,
+    make_examples: Examples,
+    seed: int,
+    count: int,
+    most_choices: int,
+    most_tokens: int,
+    vectors: int,
+    tokens: int,
+) -> None:
+    batch = collate(make_examples(seed, count, slots=SLOTS, most_choices=most_choices, most_tokens=most_tokens))
+    model = make_model(kind)
+    fuse(model)
+    method = get_method("prompt-tuning-10", {"tokens": vectors})
+    adaptation = method.attach(model, slots=SLOTS, generator=torch.Generator().manual_seed(seed))
+    assert adaptation.before_decoder == vectors
+    results = []
+    for before in (0, vectors):
+        within = partial(adaptation.use_slots, batch.slot)
+        scores = score_choices(model, batch, complement=True, within=within, tokens=tokens, before=before)
+        value = scores.log_probability.sum() + scores.log_complement.sum()
+        results.append([scores.log_probability, scores.log_complement, *_gradients(adaptation, value / 100)])
+    for expected, found in zip(*results, strict=True):
+        _close(found, expected)
+
+
+@pytest.mark.parametrize(("training", "hooked", "shared"), [(False, False, True), (True, False, False), (False, True, False)])
+def test_a_prompt_is_run_once_for_all_choices_of_an_example(
+    training: bool, hooked: bool, shared: bool, make_model: Any, make_examples: Examples
+) -> None:
+    model = make_model("untied")
+    fuse(model)
+    adaptation = get_method("prompt-tuning-100").attach(model, generator=torch.Generator())
+    batch = collate(make_examples(0, 4, most_choices=5))
+    examples, choices, tokens = batch.choice_ids.shape
+    shapes: list[torch.Size] = []
+    model.decoder.final_layer_norm.register_forward_pre_hook(lambda _module, inputs: shapes.append(inputs[0].shape[:2]))
+    model.train(training)
+    if hooked:
+        model.decoder.block[0].register_forward_hook(lambda *_: None)
+    TFewModule(model, adaptation, Recipe(), choices=9).score(batch)
+    assert shapes == [(examples, 100 + choices * tokens) if shared else (examples * choices, 100 + tokens)]
+
+
 @settings(max_examples=50)
 @given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=12), overhead=st.floats(0, 100))
 def test_the_split_is_the_cheapest_of_neighbors(lengths: list[int], overhead: float) -> None:
