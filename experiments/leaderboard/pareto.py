@@ -16,8 +16,6 @@ _CHARACTER, _LINE = 6.8, 15
 _RADIUS = 5
 _LONGEST = 32
 """Characters of a label; a mark with a longer name goes without, as do those that have no room."""
-_CLEARLY = 4
-"""By how much a label stands nearer to its own mark than to any other."""
 
 
 @dataclass(frozen=True)
@@ -156,10 +154,7 @@ def _path(front: Sequence[Mark]) -> str:
 
 
 def _labeled(marks: Sequence[Mark]) -> Iterator[Mark]:
-    """The marks with labels beside, above or below them, clear of all marks and of each other; the front's first.
-
-    Off the front only the best mark of a method gets one: where there are many, its others stand close to it.
-    """
+    """The marks with labels beside, above or below them, clear of all marks and of each other; the front's first."""
     taken = [(m.x - _RADIUS, m.y - _RADIUS, m.x + _RADIUS, m.y + _RADIUS) for m in marks]
     front = [m for m in marks if m.on_front]
     for mark, following in zip(front, [*front[1:], None], strict=True):  # the front's line, level and upright
@@ -168,17 +163,11 @@ def _labeled(marks: Sequence[Mark]) -> Iterator[Mark]:
         if following:
             taken.append((end - 1, following.y, end + 1, mark.y))
     labels: dict[str, tuple[float, float, str]] = {}
-    best: dict[tuple[str, str], Mark] = {}
-    for mark in sorted(marks, key=lambda m: -m.accuracy):
-        best.setdefault((mark.row.spec.method, mark.row.spec.backbone), mark)
-    named = [mark for mark in marks if len(mark.name) <= _LONGEST and (mark.on_front or mark in best.values())]
-    for mark in sorted(named, key=lambda m: (not m.on_front, -m.accuracy)):
-        others = [other for other in marks if (other.x, other.y) != (mark.x, mark.y)]
+    short = [mark for mark in marks if len(mark.name) <= _LONGEST]
+    for mark in sorted(short, key=lambda m: (not m.on_front, -m.accuracy)):
         for box, label in _places(mark):
             inside = box[0] >= _LEFT and box[2] <= WIDTH and box[1] >= 0 and box[3] <= HEIGHT - _BOTTOM
-            reach = _distance(box, mark)
-            its_own = all(_distance(box, other) >= reach + _CLEARLY or _beside(mark, other) for other in others)
-            if inside and its_own and not any(_overlap(box, other) for other in taken):
+            if inside and not any(_overlap(box, other) for other in taken):
                 taken.append(box)
                 labels[mark.row.id] = label
                 break
@@ -201,16 +190,6 @@ def _places(mark: Mark) -> Iterator[tuple[Box, tuple[float, float, str]]]:
     ):
         left = x - {"start": 0.0, "end": width, "middle": width / 2}[anchor]
         yield (left, y - _LINE + 4, left + width, y + 4), (round(x, 1), round(y, 1), anchor)
-
-
-def _distance(box: Box, mark: Mark) -> float:
-    """From a label to the center of a mark."""
-    return math.hypot(max(box[0] - mark.x, 0, mark.x - box[2]), max(box[1] - mark.y, 0, mark.y - box[3]))
-
-
-def _beside(one: Mark, other: Mark) -> bool:
-    """Whether two marks cover each other: no label can be clearly nearer to one of them."""
-    return math.hypot(one.x - other.x, one.y - other.y) < 2 * _RADIUS
 
 
 def _overlap(one: Box, other: Box) -> bool:

@@ -2,14 +2,13 @@
 
 import dataclasses
 import itertools
-import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.leaderboard.board import Board, Row
-from experiments.leaderboard.pareto import AXES, HEIGHT, WIDTH, Mark, figure, on_front
+from experiments.leaderboard.pareto import AXES, HEIGHT, WIDTH, figure, on_front
 from experiments.statistics import Spread
 
 POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12)
@@ -59,37 +58,6 @@ def test_everything_stands_inside_and_no_label_covers_another(
     for ticks in (drawn.x_ticks, drawn.y_ticks):
         places = [place for place, _ in ticks]
         assert min(abs(a - b) for a, b in itertools.pairwise(places)) > 14
-
-
-@given(st.lists(st.tuples(st.floats(3, 7), st.floats(0, 100)), min_size=2, max_size=20))
-def test_a_label_stands_nearest_to_its_own_mark(example: Board, points: list[tuple[float, float]]) -> None:
-    """Save for marks that cover each other."""
-    row = example.sections[0].rows[0]
-    rows = [at(row, i, 10**cost, accuracy) for i, (cost, accuracy) in enumerate(points)]
-    rows = [dataclasses.replace(r, spec=dataclasses.replace(r.spec, method=f"method-{i}")) for i, r in enumerate(rows)]
-    drawn = figure(rows, AXES[2])
-    for mark in drawn.marks:
-        if mark.label is None:
-            continue
-        x, y, anchor = mark.label
-        left = x - {"start": 0.0, "end": 1.0, "middle": 0.5}[anchor] * 6.8 * len(mark.name)
-        right = left + 6.8 * len(mark.name)
-
-        def distance(other: Mark, left: float = left, right: float = right, y: float = y) -> float:
-            return math.hypot(max(left - other.x, 0, other.x - right), max(y - 11 - other.y, 0, other.y - y - 4))
-
-        apart = [m for m in drawn.marks if math.hypot(m.x - mark.x, m.y - mark.y) >= 10]
-        assert all(distance(other) > distance(mark) for other in apart)
-
-
-def test_many_rows_of_a_method_have_one_label(row: Row) -> None:
-    variants = [
-        dataclasses.replace(at(row, i, 1e4, 60 + 5 * i), changes=(f"seeds={i}",) if i < 3 else ()) for i in range(4)
-    ]
-    other = dataclasses.replace(row.spec, method="lora")
-    drawn = figure([at(row, 9, 1e3, 90), *(dataclasses.replace(r, spec=other) for r in variants)], AXES[2])
-    assert [mark.name for mark in drawn.marks if mark.label] == ["ia3", "lora"]
-    assert [mark.accuracy for mark in drawn.marks if mark.label] == [90, 75]
 
 
 def test_what_costs_nothing_has_a_place_of_its_own(row: Row) -> None:
