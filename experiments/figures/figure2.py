@@ -1,4 +1,4 @@
-"""Figure 2: accuracy against the share of parameters that a method trains, ours above the paper's."""
+"""Figure 2: accuracy against the share of parameters that a method trains, ours beside the paper's."""
 
 import re
 from collections.abc import Sequence
@@ -34,6 +34,8 @@ STYLES = {
 """Color and marker of a family of methods; markers alone tell them apart."""
 _OTHERS = tuple(("black", marker) for marker in "*8H1234")
 _REFERENCE = "Full fine-tuning"
+_LINE: Any = {"color": "0.55", "linewidth": 1, "linestyle": (0, (5, 3))}
+"""Of the reference's accuracy."""
 _SMALL, _MEDIUM, _LARGE = 6.0, 8.0, 11.0
 
 
@@ -91,7 +93,7 @@ def values(table: AccuracyTable) -> list[dict[str, Any]]:
 
 
 def draw(table: AccuracyTable) -> "Figure":
-    """The figure: ours as filled markers, the paper's as open ones."""
+    """The figure: a panel of ours and a panel of the paper's, with the same scales."""
     from matplotlib.figure import Figure
 
     shown = points(table)
@@ -99,74 +101,64 @@ def draw(table: AccuracyTable) -> "Figure":
     others = iter(_OTHERS * len(families))
     styles = {family: STYLES.get(family) or next(others) for family in families}
     with styled():
-        figure = Figure(figsize=(9.6, 5.0), layout="constrained")
-        axes = figure.subplots()
-        axes.set_xscale("log")
-        axes.set_xlabel("parameters trained (% of the backbone's)")
-        axes.set_ylabel("mean accuracy over datasets (%); bars: IQR")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        for layer in (True, False):
-            _draw_layer(axes, [point for point in shown if point.published is layer], styles)
-        axes.set_title(_title(table), loc="left")
-        _legend(figure, axes, styles, table)
+        figure = Figure(figsize=(11.6, 4.8), layout="constrained")
+        left, right = figure.subplots(1, 2, sharex=True, sharey=True)
+        left.set_xscale("log")
+        left.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        left.set_ylabel("mean accuracy over datasets (%); bars: IQR")
+        for axes, title, published_ones in ((left, _ours(table), False), (right, _papers(table), True)):
+            axes.set_xlabel("parameters trained (% of the backbone's)")
+            axes.set_title(title, loc="left")
+            _draw_panel(axes, [point for point in shown if point.published is published_ones], styles)
+        figure.suptitle(with_subscripts(table.layout.title.replace("methods", "Methods", 1)), fontsize=11)
+        _legend(figure, styles)
     return figure
 
 
-def _draw_layer(axes: "Axes", layer: Sequence[Point], styles: dict[str, tuple[str, str]]) -> None:
-    for point in layer:
+def _draw_panel(axes: "Axes", panel: Sequence[Point], styles: dict[str, tuple[str, str]]) -> None:
+    for point in panel:
         color, marker = styles[point.family]
-        edge = OKABE_ITO[color]
+        size = _size(point, panel)
         axes.errorbar(
             point.share,
             point.accuracy,
             yerr=None if point.iqr is None else point.iqr / 2,
             ecolor="0.75",
             elinewidth=1,
+            color=OKABE_ITO[color],
             marker=marker,
-            markersize=_size(point, layer),
-            markerfacecolor="white" if point.published else edge,
-            markeredgecolor=edge if point.published else "white",
-            markeredgewidth=1.3 if point.published else 0.6,
+            markersize=size,
+            markeredgecolor="white",
+            markeredgewidth=0.6,
             linestyle="none",
-            zorder=(3 if point.published else 4) - _size(point, layer) / 100,  # the smaller above the larger
+            zorder=4 - size / 100,  # the smaller above the larger
         )
+    for point in panel:
         if point.label == _REFERENCE:
-            style = (0, (1, 3)) if point.published else (0, (5, 3))
-            axes.axhline(point.accuracy, color="0.55", linewidth=1, linestyle=style, zorder=1)
+            axes.axhline(point.accuracy, **_LINE, zorder=1)
 
 
-def _size(point: Point, layer: Sequence[Point]) -> float:
+def _size(point: Point, panel: Sequence[Point]) -> float:
     """Larger and smaller for a family's larger and smaller budgets."""
-    budgets = [other.share for other in layer if other.family == point.family]
+    budgets = [other.share for other in panel if other.family == point.family]
     if len(budgets) == 1:
         return _MEDIUM
     return _LARGE if point.share == max(budgets) else _SMALL if point.share == min(budgets) else _MEDIUM
 
 
-def _title(table: AccuracyTable) -> str:
-    asked = len(table.measured)
-    finished = sum(not ours.missing for _, ours in table.measured)
-    title = with_subscripts(table.layout.title.replace("methods", "Methods", 1))
-    return title if finished == asked else f"{title}; finished here: {finished} of {asked}"
-
-
-def _legend(figure: "Figure", axes: "Axes", styles: dict[str, tuple[str, str]], table: AccuracyTable) -> None:
+def _legend(figure: "Figure", styles: dict[str, tuple[str, str]]) -> None:
     from matplotlib.lines import Line2D
 
-    def marker(color: str, shape: str, size: float, face: str | None = None) -> Line2D:
-        return Line2D(
-            [], [], linestyle="none", marker=shape, markersize=size, color=color, markerfacecolor=face or color
-        )
+    def marker(color: str, shape: str, size: float) -> Line2D:
+        return Line2D([], [], linestyle="none", marker=shape, markersize=size, color=color, markeredgecolor="white")
 
-    grey = "0.35"
-    layers = [(marker(grey, "o", 7), f"ours: {_backbones(table)}"), (marker(grey, "o", 7, "white"), _papers(table))]
-    sizes = [(marker(grey, "o", _SMALL), "smaller budget"), (marker(grey, "o", _LARGE), "larger budget")]
-    lines = [
-        (Line2D([], [], color="0.55", linewidth=1, linestyle=(0, (5, 3))), "full fine-tuning, ours"),
-        (Line2D([], [], color="0.55", linewidth=1, linestyle=(0, (1, 3))), "full fine-tuning, published"),
-    ]
     methods = [(marker(OKABE_ITO[color], shape, _MEDIUM), family) for family, (color, shape) in styles.items()]
-    entries = [*layers, *sizes, *lines, *methods]
+    entries = [
+        *methods,
+        (marker("0.35", "o", _SMALL), "smaller budget"),
+        (marker("0.35", "o", _LARGE), "larger budget"),
+        (Line2D([], [], **_LINE), _REFERENCE.lower()),
+    ]
     figure.legend(
         [handle for handle, _ in entries],
         [label for _, label in entries],
@@ -176,15 +168,18 @@ def _legend(figure: "Figure", axes: "Axes", styles: dict[str, tuple[str, str]], 
     )
 
 
-def _backbones(table: AccuracyTable) -> str:
-    found = dict.fromkeys(
-        f"{ours.backbone} ({count(ours.costs['parameters'])}),\n{'generated' if ours.data == POCKET else 'real'} tasks"
-        for _, ours in table.measured
-        if ours.costs
+def _ours(table: AccuracyTable) -> str:
+    backbones = dict.fromkeys(
+        f"{ours.backbone} ({count(ours.costs['parameters'])})" for _, ours in table.measured if ours.costs
     )
-    return ", ".join(found) or "no run yet"
+    if not backbones:
+        return "Ours: no run yet"
+    tasks = "generated" if any(ours.data == POCKET for _, ours in table.measured) else "real"
+    asked, finished = len(table.measured), sum(not ours.missing for _, ours in table.measured)
+    so_far = "" if finished == asked else f"; finished: {finished} of {asked}"
+    return f"Ours: {', '.join(backbones)}, {tasks} tasks{so_far}"
 
 
 def _papers(table: AccuracyTable) -> str:
     backbone, _, tasks = table.layout.papers.partition(" on the ")
-    return f"published: {backbone},\n{tasks}"
+    return f"As published: {backbone}, {tasks}"

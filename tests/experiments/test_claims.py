@@ -1,5 +1,6 @@
 """Verdicts on claims, from synthetic records of which it is known what they show."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,7 +19,6 @@ Runs = Callable[..., list[RunRecord]]
 @pytest.fixture
 def runs(record: RecordMaker) -> Runs:
     """Runs of a method that have so many of 40 examples right, on three tasks with two choices."""
-    import dataclasses
 
     def make(right: int, method: str = "ia3", **costs: float) -> list[RunRecord]:
         plausible = {"parameters": 10_000, "trained_parameters": 10, "measured_training_flops": 900}
@@ -77,6 +77,34 @@ def test_only_ia3_beats_full_fine_tuning(runs: Runs) -> None:
     assert above.why.endswith("above it, too: Adapter")
     assert of(text, {"table4": {**rows, "BitFit": runs(25, "bitfit")}}).status == CANNOT_TELL
     assert of(text, {"table4": {**rows, "(IA)3": runs(9)}}).status == NOT_SUPPORTED
+
+
+def test_it_beats_all_methods_with_fewer_parameters(runs: Runs) -> None:
+    text = "which train fewer parameters"
+    others = ("SAID (500K)", "SAID (20K)", "Prompt tuning (10)", "Prompt tuning (100)")
+    rows = {"(IA)3": runs(36), **{name: runs(10) for name in others}}
+    assert of(text, {"table4": rows}).status == SUPPORTED
+    assert of(text, {"table4": {**rows, "SAID (20K)": runs(39)}}).status == NOT_SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("data", "t_few", "status", "why"),
+    [
+        ("pocket", 36, CANNOT_TELL, "has never read the generated world"),
+        ("pocket", 10, NOT_SUPPORTED, "T-Few is -25.0 points from SetFit"),
+        ("hub", 36, SUPPORTED, "T-Few is +40.0 points from SetFit"),
+        ("hub", None, CANNOT_TELL, "not public"),
+    ],
+)
+def test_raft(runs: Runs, data: str, t_few: int | None, status: str, why: str) -> None:
+    def of_data(records: list[RunRecord]) -> list[RunRecord]:
+        """On the data; without labels where nothing is right or wrong."""
+        unknown = {"accuracy": {}} if t_few is None else {}
+        return [dataclasses.replace(r, spec=dataclasses.replace(r.spec, data=data), **unknown) for r in records]
+
+    rows = {"T-Few": of_data(runs(t_few or 10)), "SetFit": of_data(runs(20, "setfit"))}
+    found = of("few-shot learning on RAFT", {"table2": rows})
+    assert (found.status, why in found.why) == (status, True)
 
 
 def test_parts_of_a_claim(runs: Runs) -> None:

@@ -59,28 +59,37 @@ def test_points(record: RecordMaker) -> None:
 def test_unfinished_methods_are_left_out_and_counted(record: RecordMaker) -> None:
     table = made(record, without=("LoRA", "BitFit"))
     assert {p.label for p in points(table) if not p.published} == set(specs()) - {"LoRA", "BitFit"}
-    assert "finished here: 13 of 15" in draw(table).axes[0].get_title(loc="left")
-    nothing = made(record, without=tuple(specs()))
+    assert "finished: 13 of 15" in draw(table).axes[0].get_title(loc="left")
+    nothing = draw(made(record, without=tuple(specs())))
+    assert nothing.axes[0].get_title(loc="left") == "Ours: no run yet"
     with styled():
-        FigureCanvasAgg(draw(nothing)).draw()
+        FigureCanvasAgg(nothing).draw()
 
 
 def test_sizes_mark_budgets(record: RecordMaker) -> None:
     table = made(record)
-    (axes,) = draw(table).axes
     sizes = {}
-    for point, drawn in zip(_in_order(table), [c.lines[0] for c in axes.containers], strict=True):
-        assert (drawn.get_xdata()[0], drawn.get_ydata()[0]) == (point.share, point.accuracy)
-        sizes[point.label, point.published] = drawn.get_markersize()
+    for axes, published_ones in zip(draw(table).axes, (False, True), strict=True):
+        panel = [point for point in points(table) if point.published is published_ones]
+        for point, drawn in zip(panel, [c.lines[0] for c in axes.containers], strict=True):
+            assert (drawn.get_xdata()[0], drawn.get_ydata()[0]) == (point.share, point.accuracy)
+            sizes[point.label, point.published] = drawn.get_markersize()
     for layer in (True, False):
         assert sizes["LoRA", layer] == sizes["Adapter", layer]
     assert sizes["FISH mask (0.02%)", True] < sizes["LoRA", True] < sizes["FISH mask (0.2%)", True]
     assert sizes["SAID (20K)", False] < sizes["LoRA", False] < sizes["SAID (500K)", False]
 
 
-def _in_order(table: AccuracyTable) -> list:  # type: ignore[type-arg]
-    """The points as they are drawn: the paper's layer first."""
-    return sorted(points(table), key=lambda point: not point.published)
+def test_panels_do_not_cover_each_other_and_have_the_same_scales(record: RecordMaker) -> None:
+    left, right = draw(made(record)).axes
+    assert left.get_title(loc="left").startswith("Ours: ")
+    assert right.get_title(loc="left") == "As published: T0-3B, real tasks"
+    assert left.get_xlim() == right.get_xlim()
+    assert left.get_ylim() == right.get_ylim()
+    for axes in (left, right):
+        (line,) = (line for line in axes.lines if line.get_linestyle() == "--")
+        (full,) = (c.lines[0] for c in axes.containers if c.lines[0].get_marker() == STYLES["Full fine-tuning"][1])
+        assert line.get_ydata()[0] == full.get_ydata()[0]
 
 
 def test_every_method_has_a_marker_of_its_own(record: RecordMaker) -> None:
@@ -107,18 +116,21 @@ def test_nothing_leaves_the_figure(record: RecordMaker) -> None:
     with styled():
         canvas.draw()
     renderer = canvas.get_renderer()
-    (axes,) = figure.axes
-    assert axes.get_xscale() == "log"
-    assert "%" in axes.get_xlabel()
-    assert "%" in axes.get_ylabel()
-    legend, frame = figure.legends[0].get_window_extent(renderer), axes.get_window_extent(renderer)
-    assert legend.x0 > frame.x1
-    assert legend.y0 >= 0
-    assert legend.y1 <= figure.bbox.y1
+    legend = figure.legends[0].get_window_extent(renderer)
+    assert 0 <= legend.y0 <= legend.y1 <= figure.bbox.y1
     assert legend.x1 <= figure.bbox.x1
-    low, high = axes.get_xlim()
-    bottom, top = axes.get_ylim()
-    assert all(low < p.share < high and bottom < p.accuracy < top for p in points(made(record)))
+    titles = []
+    for axes in figure.axes:
+        assert axes.get_xscale() == "log"
+        assert "%" in axes.get_xlabel()
+        assert legend.x0 > axes.get_window_extent(renderer).x1
+        low, high = axes.get_xlim()
+        bottom, top = axes.get_ylim()
+        assert all(low < p.share < high and bottom < p.accuracy < top for p in points(made(record)))
+        titles.append(axes._left_title.get_window_extent(renderer))  # type: ignore[attr-defined]
+    assert "%" in figure.axes[0].get_ylabel()
+    assert titles[0].x1 < titles[1].x0
+    assert titles[1].x1 < legend.x0
 
 
 def test_it_has_a_text_for_those_who_do_not_see_it(
