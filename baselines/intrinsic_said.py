@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 
 from baselines.fastfood import Fastfood
 from baselines.substitution import WeightAdaptation
@@ -103,7 +104,9 @@ class IntrinsicSAIDAdaptation(WeightAdaptation):
         """A tensor's part of P θ."""
         projected = self._projected
         if projected is None or projected.requires_grad != (torch.is_grad_enabled() and self.theta.requires_grad):
-            projected = self.projection(self.theta[0])
+            # What this keeps for its backward pass is no part of what a part of the choices is decoded once more for.
+            with saved_tensors_hooks(Tensor.detach, lambda tensor: tensor):
+                projected = self.projection(self.theta[0])
             if projected.requires_grad:  # a backward pass frees what the projection was made by
                 projected.register_hook(lambda _gradient: self._forget())
             self._projected = projected

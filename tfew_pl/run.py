@@ -208,7 +208,11 @@ def _attach(run: PreparedRun, backbone: Backbone, slots: int = 1) -> Adaptation:
     adaptation = method.attach(backbone.model, slots=slots, generator=generator, setting=setting)
     path = initial_adaptation(spec)
     if path is not None:
-        load_into(adaptation, path, spec.method, backbone_digest(backbone.model))
+        try:
+            load_into(adaptation, path, spec.method, backbone_digest(backbone.model))
+        except BaseException:  # the backbone stays in use
+            adaptation.detach()
+            raise
     return adaptation
 
 
