@@ -8,7 +8,7 @@ A method that changes weights, which a batch shares, has one slot, and says so b
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -91,6 +91,19 @@ class Adaptation(nn.Module):
         finally:
             self._slot_of_example = before
             self._slot_of_row.clear()
+
+    def passes(self, slot_of_example: Tensor | None) -> Callable[[Tensor | None], AbstractContextManager[None]]:
+        """What `use_slots` gives for some examples of a batch, by their indices, or for all of them.
+
+        Args:
+            slot_of_example: (batch,), as for `use_slots`.
+        """
+
+        def within(examples: Tensor | None = None) -> AbstractContextManager[None]:
+            some = slot_of_example is not None and examples is not None
+            return self.use_slots(slot_of_example[examples] if some else slot_of_example)  # type: ignore[index]
+
+        return within
 
     @property
     def slot_of_example(self) -> Tensor | None:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
@@ -73,7 +72,7 @@ class TFewModule(pl.LightningModule):
             return self._contexts.score(batch)
         if self.adaptation is None:
             return score_choices(self.backbone, batch, complement)
-        return score_choices(self.backbone, batch, complement, within=partial(self.adaptation.use_slots, batch.slot))
+        return score_choices(self.backbone, batch, complement, within=self.adaptation.passes(batch.slot))
 
     def _score_by_length(self, batch: ChoiceBatch, complement: bool) -> ChoiceScores:
         """The same, with as little padding as pays."""

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pytest
@@ -98,7 +97,7 @@ def test_scores_and_gradients_equal_the_plain_ones(
     module = TFewModule(fast, of_fast, Recipe(), choices=80)
     module._overhead = overhead
     module.score = lambda batch, complement=False: score_choices(  # type: ignore[method-assign]
-        fast, batch, complement, within=partial(of_fast.use_slots, batch.slot), tokens=tokens
+        fast, batch, complement, within=of_fast.passes(batch.slot), tokens=tokens
     )
     found = module._score_by_length(batch, True)
     _close(found.log_probability, scores.log_probability)
@@ -122,9 +121,7 @@ def test_every_method_takes_part_in_fused_modules_and_parts(
     results = []
     for model, tokens in ((plain, 10**9), (fast, 20)):
         adaptation = _attach(model, _setting(model, make_examples, words), method, slots)
-        scores = score_choices(
-            model, batch, complement=True, within=partial(adaptation.use_slots, batch.slot), tokens=tokens
-        )
+        scores = score_choices(model, batch, complement=True, within=adaptation.passes(batch.slot), tokens=tokens)
         value = scores.log_probability.sum() + scores.log_complement.sum()
         results.append([scores.log_probability, scores.log_complement, *_gradients(adaptation, value / 100)])
         adaptation.detach()
@@ -144,14 +141,14 @@ def test_every_method_scores_and_trains_in_bfloat16(
     batch = collate(make_examples(6, 4, slots=slots))
     one, two = (_attach(model, _setting(model, make_examples, words), method, slots) for model in (exact, rough))
     assert all(p.dtype == torch.float32 for p in two.parameters())
-    scores = score_choices(rough, batch, True, within=partial(two.use_slots, batch.slot), tokens=20)
+    scores = score_choices(rough, batch, True, within=two.passes(batch.slot), tokens=20)
     assert scores.log_probability.dtype == torch.float32
     value = scores.log_probability.sum() + scores.log_complement.sum()
     assert all(gradient.isfinite().all() and gradient.any() for gradient in _gradients(two, value))
     two.load_stored(one.stored())  # a FISH mask's places are others in another precision
     with torch.no_grad():
         expected, found = (
-            score_choices(model, batch, within=partial(adaptation.use_slots, batch.slot)).log_probability
+            score_choices(model, batch, within=adaptation.passes(batch.slot)).log_probability
             for model, adaptation in ((exact, one), (rough, two))
         )
     torch.testing.assert_close(found, expected, atol=0.3, rtol=0.1)
