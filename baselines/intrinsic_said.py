@@ -1,6 +1,7 @@
 """Intrinsic SAID: train a low-dimensional vector, projected to all weights (Aghajanyan et al. 2020).
 
-Liu et al. 2022, App. D, replace the projection to a matrix by an outer product of two projected vectors.
+Liu et al. 2022, App. D, replace the projection to a matrix by an outer product of two projected vectors. The
+release trains one dimension less than the 500,000 and 20,000 that it is asked for.
 """
 
 from collections.abc import Mapping

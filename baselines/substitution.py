@@ -17,7 +17,7 @@ class _View(NamedTuple):
 
     size: torch.Size
     stride: tuple[int, ...]
-    offset: int
+    offset: int | torch.SymInt
 
 
 class WeightAdaptation(Adaptation):
