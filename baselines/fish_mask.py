@@ -1,4 +1,7 @@
-"""FISH mask: train the few weights with the largest Fisher information (Sung et al. 2021; Liu et al. 2022, App. D)."""
+"""FISH mask: train the few weights with the largest Fisher information (Sung et al. 2021; Liu et al. 2022, App. D).
+
+The paper prints 6M and 600K weights, its shares of 3 billion; of T0-3B's 2,849,757,184 they are 5,699,514 and 569,951.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

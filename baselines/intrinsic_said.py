@@ -1,6 +1,7 @@
 """Intrinsic SAID: train a low-dimensional vector, projected to all weights (Aghajanyan et al. 2020).
 
-Liu et al. 2022, App. D, replace the projection to a matrix by an outer product of two projected vectors.
+Liu et al. 2022, App. D, replace the projection to a matrix by an outer product of two projected vectors. The
+release trains one dimension less than the 500,000 and 20,000 that it is asked for.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 
 from baselines.fastfood import Fastfood
 from baselines.substitution import WeightAdaptation
@@ -103,7 +105,9 @@ class IntrinsicSAIDAdaptation(WeightAdaptation):
         """A tensor's part of P θ."""
         projected = self._projected
         if projected is None or projected.requires_grad != (torch.is_grad_enabled() and self.theta.requires_grad):
-            projected = self.projection(self.theta[0])
+            # What this keeps for its backward pass is no part of what a part of the choices is decoded once more for.
+            with saved_tensors_hooks(Tensor.detach, lambda tensor: tensor):
+                projected = self.projection(self.theta[0])
             if projected.requires_grad:  # a backward pass frees what the projection was made by
                 projected.register_hook(lambda _gradient: self._forget())
             self._projected = projected

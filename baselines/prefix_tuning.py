@@ -1,4 +1,7 @@
-"""Prefix tuning: learned keys and values before those of every attention (Li & Liang 2021; Liu et al. 2022, App. D)."""
+"""Prefix tuning: learned keys and values before those of every attention (Li & Liang 2021; Liu et al. 2022, App. D).
+
+The paper's 576K are 576 x 1,024: keys and values of 2 tokens in 72 attentions of T0-3B, 589,824 without the MLPs.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,13 +1,23 @@
 """Adaptations that change weights: a module computes with other weights than its own, for the length of a call."""
 
 from abc import abstractmethod
-from contextlib import ExitStack
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch._C._autograd import _top_saved_tensors_default_hooks
+from torch.autograd.graph import saved_tensors_hooks
 
 from tfew_pl.method import Adaptation
+
+
+class _View(NamedTuple):
+    """What is kept of a weight, or of a view of it: how to find the same in one made anew."""
+
+    size: torch.Size
+    stride: tuple[int, ...]
+    offset: int | torch.SymInt
 
 
 class WeightAdaptation(Adaptation):
@@ -43,41 +53,40 @@ class WeightAdaptation(Adaptation):
             self._substitute_in(module, local, name)
 
     def _substitute_in(self, module: nn.Module, local: str, name: str) -> None:
-        under_way: list[ExitStack] = []
+        compute = module.forward
 
-        def enter(_module: nn.Module, _inputs: Any) -> None:
-            weight, call = self.weight(name), ExitStack()
-            if torch.is_grad_enabled() and weight.ndim > 1:
-                call.enter_context(self._made_anew(name, weight))
+        def forward(*inputs: Any, **named: Any) -> Any:
+            weight = self.weight(name)
+            kept = self._made_anew(name, weight) if torch.is_grad_enabled() and weight.ndim > 1 else nullcontext()
             # The table of parameters, not the attribute: a module takes only an nn.Parameter there, and this is none.
             parameters: dict[str, Any] = module._parameters
-            call.callback(parameters.__setitem__, local, parameters[local])
-            parameters[local] = weight
-            under_way.append(call)
+            own, parameters[local] = parameters[local], weight
+            try:
+                with kept:
+                    return compute(*inputs, **named)
+            finally:
+                parameters[local] = own
 
-        def leave(_module: nn.Module, _inputs: Any, _output: Any) -> None:
-            if under_way:  # empty if `enter` itself has failed
-                under_way.pop().close()
+        self.replace_forward(module, forward)
 
-        self.on_detach(module.register_forward_pre_hook(enter).remove)
-        self.on_detach(module.register_forward_hook(leave, always_call=True).remove)
-
-    def _made_anew(self, name: str, weight: Tensor) -> torch.autograd.graph.saved_tensors_hooks:
-        """Autograd keeps, of a weight and its views, the shape only."""
+    def _made_anew(self, name: str, weight: Tensor) -> saved_tensors_hooks:
+        """Autograd keeps, of a weight and its views, the shape only; the rest as it would, checkpointed or not."""
         address = weight.untyped_storage().data_ptr()
+        keep, give = _top_saved_tensors_default_hooks(True) or (Tensor.detach, lambda tensor: tensor)
 
         def pack(tensor: Tensor) -> Any:
             if tensor.untyped_storage().data_ptr() != address:
-                return tensor
-            return tensor.size(), tensor.stride(), tensor.storage_offset()
+                return keep(tensor)
+            return _View(tensor.size(), tensor.stride(), tensor.storage_offset())
 
         def unpack(packed: Any) -> Tensor:
-            if isinstance(packed, Tensor):
-                return packed
+            if not isinstance(packed, _View):
+                kept: Tensor = give(packed)
+                return kept
             with torch.no_grad():
                 return self.weight(name).as_strided(*packed)
 
-        return torch.autograd.graph.saved_tensors_hooks(pack, unpack)
+        return saved_tensors_hooks(pack, unpack)
 
     @torch.no_grad()
     def merge(self) -> None:

@@ -90,7 +90,7 @@ class EvaluationBatches(Dataset[ChoiceBatch]):
         self._batches: list[list[Encoded]] = []
         batch: list[Encoded] = []
         shape = (0, 0, 0)
-        for example in sorted(examples, key=_place):
+        for example in _in_order(examples):
             own = (_length(example), len(example.choices), max(map(len, example.choices)))
             source, choices, longest = map(max, shape, own)
             full = (source + choices * longest) * (len(batch) + 1) > tokens
@@ -114,8 +114,16 @@ def _length(example: Encoded) -> int:
     return len(example.input_ids) + len(example.kept or ())
 
 
+def _in_order(examples: Sequence[Encoded]) -> list[Encoded]:
+    """Those with one kept context together, inputs of similar length together, equal inputs of a slot together."""
+    ordered = sorted(examples, key=_place)
+    first: dict[object, tuple[int, ...]] = {}
+    for example in ordered:
+        first.setdefault((example.kept, example.input_ids, example.slot), _place(example))
+    return sorted(ordered, key=lambda example: first[example.kept, example.input_ids, example.slot])
+
+
 def _place(example: Encoded) -> tuple[int, ...]:
-    """Order of the examples in batches: those with one kept context together, inputs of similar length together."""
     context = (-1, -1) if example.kept is None else (example.template, example.context)
     return *context, _length(example), example.template, example.example, example.slot
 

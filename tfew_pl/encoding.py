@@ -154,6 +154,8 @@ def collate(examples: Sequence[Encoded]) -> ChoiceBatch:
     most = max(len(e.choices) for e in examples)
     ids, mask = _pad([c for e in examples for c in (*e.choices, *[()] * (most - len(e.choices)))])
     slots = torch.tensor([e.slot for e in examples])
+    first: dict[object, int] = {}
+    twins = [first.setdefault((e.input_ids, e.slot), place) for place, e in enumerate(examples)]
     kept, offsets = examples[0].kept, [(*e.offsets, *[0.0] * (most - len(e.offsets))) for e in examples]
     return ChoiceBatch(
         input_ids=input_ids,
@@ -165,4 +167,5 @@ def collate(examples: Sequence[Encoded]) -> ChoiceBatch:
         slot=slots if slots.any() else None,
         kept=None if kept is None else torch.tensor(kept, dtype=torch.long),
         offset=torch.tensor(offsets) if any(e.offsets for e in examples) else None,
+        twin=torch.tensor(twins) if len(first) < len(examples) else None,
     )

@@ -8,7 +8,8 @@ A method that changes weights, which a batch shares, has one slot, and says so b
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -33,6 +34,10 @@ class ParameterCounts:
     """What inference needs beside the backbone's own weights, once all that can be merged is."""
 
 
+_under_construction: ContextVar[list["Adaptation"] | None] = ContextVar("under_construction", default=None)
+"""What `Method.attach` has made so far, which it takes back if it fails."""
+
+
 class Adaptation(nn.Module):
     """A method's parameters, attached to a backbone.
 
@@ -52,6 +57,9 @@ class Adaptation(nn.Module):
         self._undo: list[Callable[[], None]] = []
         self._slot_of_example: Tensor | None = None
         self._slot_of_row: dict[int, Tensor] = {}
+        made = _under_construction.get()
+        if made is not None:
+            made.append(self)
 
     def on_detach(self, undo: Callable[[], None]) -> None:
         """Notes how to take back a change of the backbone, such as a hook handle's `remove`; last in, first out."""
@@ -78,12 +86,27 @@ class Adaptation(nn.Module):
         Args:
             slot_of_example: (batch,), the slot of each example; None for slot 0 throughout.
         """
+        before = self._slot_of_example
         self._slot_of_example = slot_of_example
         self._slot_of_row.clear()
         try:
             yield
         finally:
-            self._slot_of_example = None
+            self._slot_of_example = before
+            self._slot_of_row.clear()
+
+    def passes(self, slot_of_example: Tensor | None) -> Callable[[Tensor | None], AbstractContextManager[None]]:
+        """What `use_slots` gives for some examples of a batch, by their indices, or for all of them.
+
+        Args:
+            slot_of_example: (batch,), as for `use_slots`.
+        """
+
+        def within(examples: Tensor | None = None) -> AbstractContextManager[None]:
+            some = slot_of_example is not None and examples is not None
+            return self.use_slots(slot_of_example[examples] if some else slot_of_example)  # type: ignore[index]
+
+        return within
 
     @property
     def slot_of_example(self) -> Tensor | None:
@@ -219,11 +242,17 @@ class Method(ABC):
                 parameter.requires_grad_(True)
 
         backbone.requires_grad_(False)
+        made: list[Adaptation] = []
+        outer = _under_construction.set(made)
         try:
             adaptation = self.build(backbone, slots=slots, generator=generator, setting=setting)
         except BaseException:
+            for unfinished in reversed(made):
+                unfinished.detach()
             unfreeze()
             raise
+        finally:
+            _under_construction.reset(outer)
         adaptation._undo.insert(0, unfreeze)
         if quantized:
             adaptation.merge = _refuse_merge  # type: ignore[method-assign]

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
@@ -73,8 +72,7 @@ class TFewModule(pl.LightningModule):
             return self._contexts.score(batch)
         if self.adaptation is None:
             return score_choices(self.backbone, batch, complement)
-        within = partial(self.adaptation.use_slots, batch.slot)
-        before = self.adaptation.before_decoder
+        within, before = self.adaptation.passes(batch.slot), self.adaptation.before_decoder
         return score_choices(self.backbone, batch, complement, within=within, before=before)
 
     def _score_by_length(self, batch: ChoiceBatch, complement: bool) -> ChoiceScores:

@@ -1,9 +1,10 @@
 """Scoring answer choices: the inner loop of training and evaluation.
 
-The encoder runs once an input. The choices of an example share its cross-attention keys and values: for the
-cross-attention alone, the decoder's states go from (batch x choices, tokens) to (batch, choices x tokens).
-The language-model head runs only where a choice has a token; see `fused_head`. Where an adaptation puts vectors before
-the decoder's input, the choices stand one after another behind a single copy of them, and do not see each other.
+The encoder runs once an input, and in an evaluation once for equal ones. The choices of an example share its
+cross-attention keys and values: for the cross-attention alone, the decoder's states go from (batch x choices, tokens)
+to (batch, choices x tokens). The language-model head runs only where a choice has a token; see `fused_head`.
+Where an adaptation puts vectors before the decoder's input, the choices stand one after another behind a single copy of
+them, and do not see each other.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +25,8 @@ DECODER_START = 0
 """T5's decoder starts from the padding token."""
 CHOICE_TOKENS = 8192
 """Tokens of choices, padding counted, that are decoded at once. The held-out tasks stay below it in training."""
-Within = Callable[[], AbstractContextManager[None]]
+Within = Callable[[Tensor | None], AbstractContextManager[None]]
+"""What is entered for a pass through the backbone of some examples of a batch, (taken,) indices, or None for all."""
 
 
 @dataclass
@@ -53,6 +55,8 @@ class ChoiceBatch:
     """(context,), ids of the context before all of the inputs, which is read once; None where there is none"""
     offset: Tensor | None = None
     """(batch, choices), what calibration takes from the scores; None for nothing"""
+    twin: Tensor | None = None
+    """(batch,), the first example with the same input and slot; None where there are no two"""
 
     def take(self, examples: Tensor) -> "ChoiceBatch":
         """Some of the examples, (taken,) indices, without the padding that they do not need."""
@@ -131,17 +135,17 @@ def score_choices(
         backbone: a T5-family model; adaptations attached to it take part.
         batch: the examples.
         complement: whether log(1 - p) is wanted, for the unlikelihood loss.
-        within: gives what is entered for each pass through the backbone, those of the backward pass included.
+        within: gives what is entered for each pass through the backbone, those of the backward pass included; see
+            `Within`.
         tokens: of choices, padding counted, that are decoded at once; at least a choice of each example is.
         before: vectors that the adaptation puts before the decoder's input; see `Adaptation`.
     """
-    with within():
-        states = backbone.encoder(input_ids=batch.input_ids, attention_mask=batch.input_mask).last_hidden_state
+    states = _encoded(backbone, batch, within)
     examples, choices, longest = batch.choice_ids.shape
     together = max(1, tokens // (examples * longest))
 
     def decoded(first: int, states: Tensor) -> tuple[Tensor, Tensor]:
-        with within():
+        with within(None):
             return _score_tokens(backbone, states, batch, slice(first, first + together), complement, before)
 
     if choices <= together:
@@ -155,6 +159,20 @@ def score_choices(
     else:
         parts = [decoded(first, states) for first in range(0, choices, together)]
     return ChoiceScores(*(torch.cat(of_parts, dim=1) for of_parts in zip(*parts, strict=True)))
+
+
+def _encoded(backbone: T5ForConditionalGeneration, batch: ChoiceBatch, within: Within) -> Tensor:
+    """(batch, prompts + source, d_model), the encoder's states; without gradients, those of equal inputs made once."""
+
+    def states(examples: Tensor | None, ids: Tensor, mask: Tensor) -> Tensor:
+        with within(examples):
+            found: Tensor = backbone.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+        return found
+
+    if batch.twin is None or torch.is_grad_enabled():
+        return states(None, batch.input_ids, batch.input_mask)
+    first, place = batch.twin.unique(return_inverse=True)
+    return states(first, batch.input_ids[first], batch.input_mask[first])[place]
 
 
 def _score_tokens(

@@ -19,7 +19,7 @@ from tfew_pl.compiled import CompiledStacks
 from tfew_pl.datamodule import TFewDataModule
 from tfew_pl.encoding import Encoded, collate, in_slot
 from tfew_pl.errors import UserError
-from tfew_pl.grouping import group_key
+from tfew_pl.grouping import model_key
 from tfew_pl.icl import ContextEncoder, calibrate
 from tfew_pl.loggers import NOWHERE, LogTo, accuracies
 from tfew_pl.method import Adaptation
@@ -78,7 +78,7 @@ def run_group(
     in `environment["group"]`, which says so.
 
     Args:
-        specs: runs of one `group_key`; with a single one it is `run`.
+        specs: runs of one `model_key`, of one task or several; with a single one it is `run`.
         progress: told how far all of them have come.
         trainer: flags of Lightning's Trainer, as for `run`.
         checkpoint: as for `run`, of all of them.
@@ -93,10 +93,10 @@ def run_group(
         ValueError: the runs cannot be trained together.
     """
     specs = [resolve(spec) for spec in specs]
-    keys = {group_key(spec) for spec in specs} if len(specs) > 1 else set()
+    keys = {model_key(spec) for spec in specs} if len(specs) > 1 else set()
     if len(keys) > 1 or None in keys:
         labels = "; ".join(spec.label() for spec in specs)
-        raise ValueError(f"runs that are trained together must have one group_key: {labels}")
+        raise ValueError(f"runs that are trained together must have one model_key: {labels}")
     step = checkpoint.step if checkpoint else 0
     with log.open({spec.digest: spec.identity() for spec in specs}, step) as training_log:
         callbacks = [*([checkpoint] if checkpoint else []), training_log]
@@ -113,7 +113,7 @@ def _run_together(
     checkpoint: Checkpoint | None,
     callbacks: Sequence[Callback],
 ) -> list[RunRecord]:
-    """What `run_group` says, of resolved specs of one `group_key`."""
+    """What `run_group` says, of resolved specs of one `model_key`."""
     spec = specs[0]
     if spec.method in registered_classifiers():
         if trainer:
@@ -208,7 +208,11 @@ def _attach(run: PreparedRun, backbone: Backbone, slots: int = 1) -> Adaptation:
     adaptation = method.attach(backbone.model, slots=slots, generator=generator, setting=setting)
     path = initial_adaptation(spec)
     if path is not None:
-        load_into(adaptation, path, spec.method, backbone_digest(backbone.model))
+        try:
+            load_into(adaptation, path, spec.method, backbone_digest(backbone.model))
+        except BaseException:  # the backbone stays in use
+            adaptation.detach()
+            raise
     return adaptation
 
 

@@ -27,9 +27,7 @@ def _peak_bytes(model: str, choices: int, tokens: int) -> int:
 
     def step(count: int) -> None:
         batch = workloads.batch(0, vocabulary, choices=count)
-        scores = ranking.score_choices(
-            backbone, batch, complement=True, within=lambda: adaptation.use_slots(None), tokens=tokens
-        )
+        scores = ranking.score_choices(backbone, batch, complement=True, within=adaptation.passes(None), tokens=tokens)
         (scores.log_probability.sum() + scores.log_complement.sum()).backward()
 
     step(1)

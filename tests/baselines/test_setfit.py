@@ -139,7 +139,7 @@ def test_texts_are_the_fields_alone() -> None:
 
 
 def test_runs_are_not_trained_together(spec: RunSpec) -> None:
-    with pytest.raises(ValueError, match="must have one group_key"):
+    with pytest.raises(ValueError, match="must have one model_key"):
         run_group([spec, dataclasses.replace(spec, seed=1)])
 
 

@@ -68,6 +68,43 @@ def test_autograd_keeps_no_matrix(make_model: Any, make_examples: Examples) -> N
     assert all(adaptation.made[name] - before[name] == forward[name] for name in before)
 
 
+def test_activations_are_kept_as_whoever_is_around_will_have_it(make_model: Any, make_examples: Examples) -> None:
+    """Checkpointing, such as that of choices in parts, keeps none."""
+    model = make_model().requires_grad_(False)
+    adaptation = _Scaled(model)
+    given: list[Tensor] = []
+    kept: set[int] = set()
+
+    def keep(tensor: Tensor) -> int:
+        kept.add(tensor.data_ptr())
+        stored.append(tensor)
+        return len(stored) - 1
+
+    stored: list[Tensor] = []
+    model.decoder.block[1].layer[-1].DenseReluDense.wo.register_forward_pre_hook(
+        lambda _module, inputs: given.append(inputs[0])
+    )
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda place: stored[place]):
+        loss = _loss(model, make_examples(1, 3))
+    assert len(given) == 1
+    assert given[0].data_ptr() in kept
+    loss.backward()
+    assert adaptation.factor.grad is not None
+
+
+@pytest.mark.parametrize("kind", ["untied", "tied"])
+def test_gradients_of_choices_decoded_in_parts(kind: str, make_model: Any, make_examples: Examples) -> None:
+    model, batch = make_model(kind).requires_grad_(False), collate(make_examples(1, 3))
+    adaptation = _Scaled(model)
+    gradients = []
+    for tokens in (10**9, 20):
+        adaptation.zero_grad()
+        score_choices(model, batch, complement=True, tokens=tokens).log_probability.sum().backward()
+        assert adaptation.factor.grad is not None
+        gradients.append(adaptation.factor.grad)
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-4)
+
+
 def test_an_error_within_a_module_leaves_it_its_own_weight(make_model: Any, make_examples: Examples) -> None:
     model, examples = make_model().requires_grad_(False), make_examples(1, 3)
     before, expected = dict(model.named_parameters()), _loss(model, examples)
@@ -83,7 +120,28 @@ def test_an_error_within_a_module_leaves_it_its_own_weight(make_model: Any, make
         model.lm_head(torch.zeros(1, 24))
     assert model.lm_head.weight is before["lm_head.weight"]
     adaptation.detach()
-    assert all(not m._forward_hooks and not m._forward_pre_hooks for m in model.modules())
+    assert all("forward" not in vars(m) for m in model.modules())
+    assert torch.equal(_loss(model, examples), expected)
+
+
+def test_an_interrupted_call_leaves_the_module_its_own_weight(make_model: Any, make_examples: Examples) -> None:
+    """Ctrl-C in a notebook, where the model stays in use."""
+    model, examples = make_model().requires_grad_(False), make_examples(1, 3)
+    before, expected = dict(model.named_parameters()), _loss(model, examples)
+    head = model.lm_head
+    compute = head.forward
+
+    def interrupted(hidden: Tensor) -> Tensor:
+        raise KeyboardInterrupt
+
+    head.forward = interrupted
+    adaptation = _Scaled(model)
+    with pytest.raises(KeyboardInterrupt):
+        _loss(model, examples)
+    adaptation.detach()
+    head.forward = compute
+    after = dict(model.named_parameters())
+    assert all(after[name] is parameter for name, parameter in before.items())
     assert torch.equal(_loss(model, examples), expected)
 
 

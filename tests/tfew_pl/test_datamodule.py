@@ -94,6 +94,17 @@ def test_evaluation_batches(tokens: int, make_examples: Any) -> None:
         assert len(found) == 1
 
 
+def test_equal_inputs_of_a_slot_are_in_one_batch() -> None:
+    """As rows of a user's table may be; what differs keeps its order."""
+    inputs = [(5, 1), (6, 1), (7, 1), (6, 1), (5, 1), (8, 1)]
+    examples = [Encoded(ids, ((9, 1),), 0, example=n) for n, ids in enumerate(inputs)]
+    batches = EvaluationBatches(examples, tokens=8)
+    assert [batches[i].key[:, 1].tolist() for i in range(len(batches))] == [[0, 4], [1, 3], [2, 5]]
+    apart = [Encoded(ids, ((9, 1),), 0, example=n, slot=n) for n, ids in enumerate(inputs)]
+    batches = EvaluationBatches(apart, tokens=8)
+    assert [batches[i].key[:, 1].tolist() for i in range(len(batches))] == [[0, 1], [2, 3], [4, 5]]
+
+
 def test_nothing_to_evaluate_gives_no_batch() -> None:
     assert len(EvaluationBatches([])) == 0
 

@@ -10,8 +10,8 @@ from transformers.activations import NewGELUActivation
 from transformers.models.t5.modeling_t5 import T5Attention, T5DenseGatedActDense, T5LayerNorm, T5Stack
 
 from tfew_pl.encoding import collate
-from tfew_pl.fused import RMSNorm, _RMSNorm, fuse, gated_gelu, scaled
-from tfew_pl.fused_attention import Biases, attention
+from tfew_pl.fused import RMSNorm, _GatedGELU, _RMSNorm, fuse, gated_gelu, scaled
+from tfew_pl.fused_attention import Biases, _Attention, attention
 from tfew_pl.ranking import score_choices
 
 
@@ -72,6 +72,22 @@ def test_gated_gelu_and_its_gradients_equal_those_of_its_parts() -> None:
     weights = torch.randn(3, 5, 16)
     for one, two in zip(*(torch.autograd.grad((x * weights).sum(), (a, b)) for x in (found, expected)), strict=True):
         torch.testing.assert_close(one, two, atol=5e-6, rtol=1e-5)
+
+
+def test_gated_gelu_gradients_by_finite_differences() -> None:
+    torch.manual_seed(3)
+    a, b = (torch.randn(2, 3, dtype=torch.float64).mul(2).requires_grad_() for _ in range(2))
+    torch.testing.assert_close(_GatedGELU.apply(a, b), NewGELUActivation()(a) * b)
+    assert torch.autograd.gradcheck(_GatedGELU.apply, (a, b))
+
+
+@pytest.mark.parametrize("bias_shape", [None, (1, 2, 3, 4), (2, 1, 1, 4), (2, 2, 3, 4)])
+def test_attention_gradients_by_finite_differences(bias_shape: tuple[int, ...] | None) -> None:
+    torch.manual_seed(2)
+    q, k, v = (torch.randn(2, n, 4, dtype=torch.float64, requires_grad=True) for n in (3, 4, 4))
+    bias = None if bias_shape is None else torch.randn(bias_shape, dtype=torch.float64, requires_grad=True)
+    given = (q, k, v) if bias is None else (q, k, v, bias)
+    assert torch.autograd.gradcheck(lambda q, k, v, bias=None: _Attention.apply(q, k, v, bias, 2), given)
 
 
 @pytest.mark.parametrize("rows", [1, 3])

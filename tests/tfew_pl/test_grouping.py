@@ -11,7 +11,7 @@ from safetensors.torch import load
 
 from tfew_pl.backbones import load_backbone
 from tfew_pl.errors import UserError
-from tfew_pl.grouping import group_key
+from tfew_pl.grouping import group_key, model_key
 from tfew_pl.recipe import RECIPES, Recipe
 from tfew_pl.record import RunRecord
 from tfew_pl.registry import get_method, registered_methods
@@ -70,6 +70,19 @@ def test_a_run_beside_others_is_as_if_run_alone(method: str, backbone_folder: Pa
     assert not together[0].losses.equals(together[1].losses)
 
 
+@pytest.mark.parametrize("method", ["ia3", "prefix-tuning"])
+def test_runs_of_several_tasks_are_as_if_run_alone(method: str, backbone_folder: Path) -> None:
+    """Two choices and three, lengths, numbers of examples and templates of their own."""
+    recipe = Recipe(**{**get_method(method).recipe, "learning_rate": 3e-3, "steps": 5, "pretrained": False})
+    spec = RunSpec("copa", str(backbone_folder), method, recipe=recipe, evaluation=FEW, shots=6)
+    other = dataclasses.replace(spec, task="cb", seed=1024, shots=9, evaluation=Evaluation(examples=3, templates=1))
+    assert model_key(spec) == model_key(other)
+    assert group_key(spec) != group_key(other)
+    for one, record in zip([spec, other], run_group([spec, other], trainer=CPU), strict=True):
+        _alike(run(one, trainer=CPU), record)
+        assert record.environment["group"]["runs"] == 2
+
+
 _T0 = Path(__file__).parents[2] / "tfew_pl" / "pocket" / "checkpoints" / "pocket-t0" / "model.safetensors"
 
 
@@ -113,8 +126,8 @@ ALONE = {
 
 @pytest.mark.parametrize("reason", ALONE)
 def test_runs_that_must_be_done_alone(reason: str) -> None:
-    assert group_key(ALONE[reason]) is None
-    with pytest.raises(ValueError, match="must have one group_key"):
+    assert group_key(ALONE[reason]) is model_key(ALONE[reason]) is None
+    with pytest.raises(ValueError, match="must have one model_key"):
         run_group(_seeds(ALONE[reason], 2))
 
 
@@ -129,5 +142,9 @@ def test_runs_are_grouped_by_everything_but_the_seed() -> None:
         )
     ]  # fmt: skip
     assert len({group_key(one) for one in [spec, *others]}) == len(others) + 1
-    with pytest.raises(ValueError, match="must have one group_key"):
+    of_data = ("task", "shots", "evaluation")
+    same = [one for one in others if any(getattr(one, name) != getattr(spec, name) for name in of_data)]
+    assert {model_key(one) for one in same} == {model_key(spec)}
+    assert len({model_key(one) for one in others}) == len(others) - len(same) + 1
+    with pytest.raises(ValueError, match="must have one model_key"):
         run_group([spec, dataclasses.replace(spec, recipe=Recipe(steps=7))])

@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -63,6 +64,33 @@ def test_slots_are_forgotten_after_an_error() -> None:
     with pytest.raises(ValueError, match="boom"), adaptation.use_slots(torch.tensor([1])):
         raise ValueError("boom")
     assert adaptation.select(torch.tensor([[1.0], [2.0]]), 1).tolist() == [[1.0]]
+
+
+def test_slots_within_slots_end_with_their_block() -> None:
+    """As where choices are decoded once more in a backward pass."""
+    adaptation = Adaptation(2)
+    bank = torch.tensor([[1.0], [2.0]])
+    with adaptation.use_slots(torch.tensor([1])):
+        with adaptation.use_slots(torch.tensor([0])):
+            assert adaptation.select(bank, 1).tolist() == [[1.0]]
+        assert adaptation.select(bank, 1).tolist() == [[2.0]]
+    assert adaptation.slot_of_example is None
+
+
+def test_a_failure_in_attaching_leaves_no_trace() -> None:
+    class Half(_Nothing):
+        def build(self, backbone: nn.Module, **_: Any) -> Adaptation:
+            adaptation = Adaptation(1)
+            adaptation.on_detach(backbone.register_forward_hook(lambda *_: None).remove)
+            adaptation.replace_forward(backbone, lambda x: x)
+            raise MemoryError
+
+    backbone = nn.Linear(2, 2)
+    with pytest.raises(MemoryError):
+        _attach(Half(), backbone)
+    assert not backbone._forward_hooks
+    assert "forward" not in vars(backbone)
+    assert backbone.weight.requires_grad
 
 
 def test_merging_is_refused_unless_a_method_can() -> None:

@@ -1,6 +1,7 @@
 import copy
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from tfew_pl.encoding import Encoded, collate
 from tfew_pl.ia3 import IA3
 from tfew_pl.ranking import ChoiceScores, score_choices
+from tfew_pl.registry import get_method
 
 
 def _hooks(model: nn.Module) -> int:
@@ -163,6 +165,33 @@ def test_scores_do_not_depend_on_what_else_is_in_the_batch(model: Any, make_exam
             for name in ("log_probability", "log_complement"):
                 found = getattr(together, name)[row, :choices, :tokens]
                 torch.testing.assert_close(found, getattr(alone, name)[0], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["ia3", "prompt-tuning-10"])
+def test_equal_inputs_of_a_slot_are_encoded_once(method: str, make_model: Any, make_examples: Any) -> None:
+    model = make_model()
+    adaptation = get_method(method).attach(model, slots=2, generator=torch.Generator())
+    generator = torch.Generator().manual_seed(0)
+    for parameter in adaptation.parameters():
+        parameter.data.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
+    inputs = [(5, 6, 7, 1), (8, 9, 1)]
+    order = [0, 1, 0, 0, 1, 1, 0]
+    examples = [replace(e, input_ids=inputs[order[n]], slot=n % 2) for n, e in enumerate(make_examples(21, 7))]
+    batch = collate(examples)
+    assert batch.twin is not None
+    assert batch.twin.tolist() == [0, 1, 0, 3, 4, 1, 0]
+    read: list[int] = []
+    model.decoder.register_forward_pre_hook(
+        lambda _module, _inputs, named: read.append(len(named["encoder_hidden_states"])), with_kwargs=True
+    )
+    model.encoder.register_forward_hook(lambda _module, _inputs, out: read.append(len(out.last_hidden_state)))
+    exact = score_choices(model, batch, True, within=adaptation.passes(batch.slot))
+    with torch.no_grad():
+        found = score_choices(model, batch, True, within=adaptation.passes(batch.slot))
+    assert read == [7, 7, 4, 7], "in training, each; in an evaluation, four different ones"
+    torch.testing.assert_close(found.log_probability, exact.log_probability.detach(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.log_complement, exact.log_complement.detach(), atol=1e-5, rtol=1e-5)
+    assert collate(examples[3:5]).twin is None
 
 
 @pytest.mark.parametrize("normalized", [False, True])

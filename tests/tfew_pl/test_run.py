@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tfew_pl import run as run_module
-from tfew_pl.adaptation_file import backbone_digest, load_into
+from tfew_pl.adaptation_file import backbone_digest, load_into, to_bytes
 from tfew_pl.backbones import load_backbone
 from tfew_pl.errors import UserError
 from tfew_pl.ia3 import IA3
@@ -173,6 +173,16 @@ def test_nan_loss_ends_the_training_at_once(spec: RunSpec, monkeypatch: pytest.M
     with pytest.raises(UserError, match=r"^ia3 on rte, seed 42.*: a loss is not a number after step 3; try"):
         run(spec, trainer=CPU)
     assert losses == [], "of twelve steps, three were made"
+
+
+def test_a_start_made_for_another_backbone_is_refused_and_detached(spec: RunSpec, tmp_path: Path) -> None:
+    model = load_backbone(spec.backbone).model
+    adaptation = IA3().attach(model, generator=torch.Generator())
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(to_bytes(adaptation, "ia3", "fedcba9876543210"))
+    adaptation.detach()
+    with pytest.raises(UserError, match="made for backbone fedcba9876543210"):
+        run(dataclasses.replace(spec, recipe=Recipe(steps=1), initial=str(path)))
 
 
 def test_spec_that_cannot_be_run(spec: RunSpec) -> None:
