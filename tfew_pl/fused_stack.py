@@ -54,7 +54,7 @@ class FusedStack(T5Stack):
         bias, biases = None, Biases()
         if side_by_side is not None:
             positions, sequence = _side_by_side(x, *side_by_side)
-            bias = self.block[0].layer[0].SelfAttention.bias_between(positions)
+            bias = next(self._blocks()).layer[0].SelfAttention.bias_between(positions)
             apart = _apart(x, positions, sequence)
             mask = apart if mask is None else mask + apart
         elif self.is_decoder:

@@ -29,6 +29,10 @@ Within = Callable[[Tensor | None], AbstractContextManager[None]]
 """What is entered for a pass through the backbone of some examples of a batch, (taken,) indices, or None for all."""
 
 
+def _as_it_is(_examples: Tensor | None) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 @dataclass
 class ChoiceBatch:
     """Inputs with their answer choices, padded.
@@ -121,7 +125,7 @@ def score_choices(
     batch: ChoiceBatch,
     complement: bool = False,
     *,
-    within: Within = nullcontext,
+    within: Within = _as_it_is,
     tokens: int = CHOICE_TOKENS,
     before: int = 0,
 ) -> ChoiceScores:
