@@ -73,7 +73,10 @@ def test_every_method_learns_what_it_learns_on_one_device(strategy: str, two: tu
         pd.testing.assert_frame_equal(record.predictions, reference.predictions)
         pd.testing.assert_frame_equal(record.losses, reference.losses, rtol=1e-4, atol=1e-6)
         for name in ("parameters", "trained_parameters", "measured_inference_flops", "measured_training_flops"):
-            assert getattr(record.costs, name) == getattr(reference.costs, name), name
+            one, other = getattr(record.costs, name), getattr(reference.costs, name)
+            # Divided layers take no choices side by side: a prompt is run for each of them.
+            more = strategy == "fsdp" and method.startswith("prompt-tuning") and name.startswith("measured")
+            assert one > other if more else one == other, (method, name)
         assert record.environment["devices"] == 2
         if reference.adaptation is not None:
             assert record.adaptation is not None
