@@ -6,6 +6,7 @@ release trains one dimension less than the 500,000 and 20,000 that it is asked f
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, ClassVar
 
 import numpy as np
@@ -42,10 +43,10 @@ class IntrinsicSAIDAdaptation(WeightAdaptation):
     and a step of θ moves them by the same norm as a full projection would.
 
     θ, λ and the seed are all that is stored: dimensions + 1 values. With D coordinates in all (2,530,176 on T0-3B),
-    L the power of two from the size of θ on, and D' = L ceil(D / L), memory is 16 D' + 4 D bytes for what the seed
+    L the power of two from the size of θ on, and D' = L ceil(D / L), memory is 16 D' + 12 D bytes for what the seed
     gives, and 4 D' at most a few times over in a forward pass; no matrix is ever formed: maps add
-    u ((a + v)·x) to their outputs. Time a pass, whatever the batch: 2 D' log2 L additions; a token and map: in + out
-    multiplications; none once merged.
+    u ((a + v)·x) to their outputs. Time a pass, whatever the batch: two transforms of D' values; a token and map:
+    in + out multiplications; none once merged.
     """
 
     def __init__(self, backbone: nn.Module, dimensions: int, seed: int) -> None:
@@ -53,36 +54,38 @@ class IntrinsicSAIDAdaptation(WeightAdaptation):
         device = next(iter(self._own.values())).device
         if dimensions <= len(self._own):
             raise UserError(f"dimensions must be above {len(self._own)}, a scalar for each tensor, not {dimensions}")
-        self._tensors = {name: number for number, name in enumerate(self._own)}
-        self._starts: dict[str, int] = {}
-        coordinates = 0
-        for name, own in self._own.items():
-            self._starts[name] = coordinates
-            coordinates += sum(own.shape) if own.ndim == 2 else own.numel()
-        self._coordinates = coordinates
+        # A matrix has a part of the coordinates for its rows and one for its columns, a vector has one.
+        parts = [tuple(own.shape) if own.ndim == 2 else (own.numel(),) for own in self._own.values()]
+        self._sizes = [size for sizes in parts for size in sizes]
+        self._first = dict(zip(self._own, accumulate(map(len, parts), initial=0), strict=False))
         self.theta = nn.Parameter(torch.zeros(1, dimensions - len(self._own), device=device))
         self.scales = nn.Parameter(torch.ones(1, len(self._own), device=device))
         self.seed: Tensor
         self.register_buffer("seed", torch.tensor([seed], device=device))
         self._draw(seed)
         self.register_load_state_dict_post_hook(lambda *_: self._draw(int(self.seed)))
-        self._projected: Tensor | None = None
+        self._parts: tuple[Tensor, ...] | None = None
         self._hook(backbone)
 
     def _draw(self, seed: int) -> None:
         """What the seed gives: the projection, and the vectors a."""
-        device = self.theta.device
-        self.projection = Fastfood(self.theta.numel(), self._coordinates, seed, device)
-        anchors = torch.zeros(self._coordinates, device=device)
+        device, coordinates = self.theta.device, sum(self._sizes)
+        self.projection = Fastfood(self.theta.numel(), coordinates, seed, device)
+        anchors = torch.zeros(coordinates, device=device)
+        # Whose scalar moves a coordinate; a matrix's columns are moved by none, the one that stands behind the last.
+        movers = torch.full((coordinates,), len(self._own), device=device)
         if device.type != "meta":
             random = np.random.RandomState((seed + 1) % _SEEDS)
-            for name, own in self._own.items():
+            places, scalars = anchors.split(self._sizes), movers.split(self._sizes)
+            for number, (name, own) in enumerate(self._own.items()):
+                scalars[self._first[name]].fill_(number)
                 if own.ndim == 2:
-                    start = self._starts[name] + own.shape[0]
                     vector = torch.from_numpy(random.standard_normal(own.shape[1]))
-                    anchors[start : start + own.shape[1]] = (vector / vector.norm()).to(anchors)
+                    places[self._first[name] + 1].copy_(vector / vector.norm())
         self.anchors: Tensor
         self.register_buffer("anchors", anchors, persistent=False)
+        self.movers: Tensor
+        self.register_buffer("movers", movers, persistent=False)
 
     def _hook(self, backbone: Any) -> None:
         for name, own in self._own.items():
@@ -99,28 +102,27 @@ class IntrinsicSAIDAdaptation(WeightAdaptation):
         self.on_detach(self._forget)
 
     def _forget(self) -> None:
-        self._projected = None
+        self._parts = None
 
-    def _coordinates_of(self, name: str) -> Tensor:
-        """A tensor's part of P θ."""
-        projected = self._projected
-        if projected is None or projected.requires_grad != (torch.is_grad_enabled() and self.theta.requires_grad):
+    def _moves(self) -> tuple[Tensor, ...]:
+        """λ u and a + v of each matrix, λ (P θ) of each vector."""
+        parts = self._parts
+        if parts is None or parts[0].requires_grad != (torch.is_grad_enabled() and self.theta.requires_grad):
             # What this keeps for its backward pass is no part of what a part of the choices is decoded once more for.
             with saved_tensors_hooks(Tensor.detach, lambda tensor: tensor):
-                projected = self.projection(self.theta[0])
-            if projected.requires_grad:  # a backward pass frees what the projection was made by
-                projected.register_hook(lambda _gradient: self._forget())
-            self._projected = projected
-        own, start = self._own[name], self._starts[name]
-        return projected[start : start + (sum(own.shape) if own.ndim == 2 else own.numel())]
+                scalars = nn.functional.pad(self.scales[0], (0, 1), value=1.0).index_select(0, self.movers)
+                moves = torch.addcmul(self.anchors, self.projection(self.theta[0]), scalars)
+                parts = moves.split(self._sizes)
+            if moves.requires_grad:  # a backward pass frees what they were made by
+                moves.register_hook(lambda _gradient: self._forget())
+            self._parts = parts
+        return parts
 
     def factors(self, name: str) -> tuple[Tensor, Tensor]:
         """λ u, (out,), and a + v, (in,), whose outer product moves an out x in matrix."""
-        own = self._own[name]
-        coordinates = self._coordinates_of(name)
-        start = self._starts[name] + own.shape[0]
-        left, right = coordinates[: own.shape[0]], coordinates[own.shape[0] :]
-        return left * self.scales[0, self._tensors[name]], right + self.anchors[start : start + own.shape[1]]
+        first = self._first[name]
+        left, right = self._moves()[first : first + 2]
+        return left, right
 
     def weight(self, name: str) -> Tensor:
         """The backbone's weight, moved."""
@@ -128,14 +130,14 @@ class IntrinsicSAIDAdaptation(WeightAdaptation):
         if own.ndim == 2:
             left, right = self.factors(name)
             return torch.addr(own, left.to(own.dtype), right.to(own.dtype))
-        change = self._coordinates_of(name) * self.scales[0, self._tensors[name]]
-        return own + change.view(own.shape).to(own.dtype)
+        return own + self._moves()[self._first[name]].view(own.shape).to(own.dtype)
 
     def _map_hook(self, name: str) -> Any:
         def move(_map: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
             left, right = self.factors(name)
-            along = inputs[0] @ right.to(output.dtype)  # (..., tokens)
-            return output + along.unsqueeze(-1) * left.to(output.dtype)
+            along = inputs[0].flatten(0, -2) @ right.to(output.dtype).unsqueeze(1)  # (tokens, 1)
+            moved = torch.addmm(output.flatten(0, -2), along, left.to(output.dtype).unsqueeze(0))
+            return moved.view(output.shape)
 
         return move
 

@@ -84,13 +84,14 @@ def train(
         return found
 
     head = {name: torch.from_numpy(getattr(model.model_head, name)) for name in ("coef_", "intercept_", "classes_")}
+    tensors = {name: tensor.contiguous() for name, tensor in {**encoder.state_dict(), **head}.items()}
     encoder_parameters = sum(parameter.numel() for parameter in encoder.parameters())
     return TrainedClassifier(
         predict=predict,
         length=length,
         parameters=encoder_parameters,
         trained_parameters=encoder_parameters + head["coef_"].numel() + head["intercept_"].numel(),
-        stored=save({**{name: tensor.contiguous() for name, tensor in encoder.state_dict().items()}, **head}),
+        stored=save(tensors),
         measured_training_flops=float(observer.flops * observer.steps),
         losses=pd.DataFrame(observer.losses, columns=["step", "contrastive"]).astype({"step": "int64"}),
         device=encoder.device,

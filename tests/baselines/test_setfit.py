@@ -108,6 +108,12 @@ def test_costs(spec: RunSpec, encoder: Path) -> None:
     assert costs.shots == 0
 
 
+def test_a_task_of_many_classes(spec: RunSpec) -> None:
+    record = run(dataclasses.replace(spec, task="one_stop_english", evaluation=Evaluation(examples=4)))
+    # Two classes share a logit, three have one each.
+    assert record.costs.trained_parameters == record.costs.parameters + 3 * (WIDTH + 1)
+
+
 def test_the_seed_decides(spec: RunSpec) -> None:
     torch.manual_seed(7)
     before = torch.random.get_rng_state()
