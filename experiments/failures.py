@@ -9,10 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-FAILURES = "failures"
-"""Folder of the store for the reasons why runs failed."""
-LOGS = "logs"
-"""Folder of the store for the logs of failed runs."""
+from tfew_pl.store import FAILURES
 
 
 @dataclass(frozen=True)

@@ -58,9 +58,9 @@ class RunAndSave:
         from tfew_pl.loggers import LogTo
         from tfew_pl.processes import is_first
         from tfew_pl.record import median_accuracy
-        from tfew_pl.resume import CHECKPOINTS, Checkpoint
+        from tfew_pl.resume import Checkpoint
         from tfew_pl.run import run_group
-        from tfew_pl.store import RunStore
+        from tfew_pl.store import CHECKPOINTS, RunStore
 
         torch.set_num_threads(self.threads)
         keep_freed_memory()

@@ -6,13 +6,13 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from experiments.events import Event, Failed, Finished, FinishedElsewhere
-from experiments.failures import FAILURES, LOGS, Failure, Failures
+from experiments.failures import Failure, Failures
 from experiments.grid import GridRun
 from experiments.groups import Group
 from experiments.launchers.launcher import Launcher
 from experiments.work_queue import WorkQueue
 from tfew_pl.leases import EXPIRY_SECONDS, Leases
-from tfew_pl.store import LEASES, RunStore, disk_refuses
+from tfew_pl.store import FAILURES, LEASES, LOGS, RunStore, disk_refuses
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments.failures import FAILURES, LOGS, Failures
+from experiments.failures import Failures
 from tfew_pl.errors import UserError
 from tfew_pl.leases import holders
 from tfew_pl.record import RunRecord
-from tfew_pl.store import ADAPTATION, LEASES, RunStore, content_digest
+from tfew_pl.store import ADAPTATION, CHECKPOINTS, FAILURES, LEASES, LOGS, RunStore, content_digest
 
 
 def problems(store: RunStore, digest: str) -> Iterator[str]:
@@ -61,7 +61,7 @@ def _adaptation(record: RunRecord) -> Iterator[str]:
 
 def rubbish(store: RunStore) -> list[Path]:
     """What a store no longer needs: all that is not a record, and of no run that is underway, failed or was killed."""
-    from tfew_pl.resume import CHECKPOINTS, runs_of
+    from tfew_pl.resume import runs_of
 
     finished, underway = store.digests(), set(holders(store.folder / LEASES))
     needed = underway | (set(Failures(store.folder).digests()) - finished)

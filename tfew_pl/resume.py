@@ -25,8 +25,6 @@ from tfew_pl.processes import of_all_processes
 from tfew_pl.spec import RunSpec
 
 FORMAT = "tfew_pl training 1"
-CHECKPOINTS = "checkpoints"
-"""Folder of a store for the trainings that are underway."""
 
 
 class Checkpoint(pl.Callback):

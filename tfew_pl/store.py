@@ -33,6 +33,12 @@ LOSSES = "losses.parquet"
 ADAPTATION = "adaptation.safetensors"
 LEASES = "leases"
 """Folder of the store in which its runners say what they are doing (`tfew_pl.leases`)."""
+CHECKPOINTS = "checkpoints"
+"""Folder of the store for the trainings that are underway (`tfew_pl.resume`)."""
+FAILURES = "failures"
+"""Folder of the store for the reasons why runs failed (`experiments.failures`)."""
+LOGS = "logs"
+"""Folder of the store for the logs of failed runs."""
 _DIGEST = re.compile("[0-9a-f]{16}")
 _UNFINISHED = ".unfinished-"
 _ABANDONED_SECONDS = 3600

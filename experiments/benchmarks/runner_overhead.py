@@ -20,7 +20,6 @@ import typer
 from experiments.benchmarks import report
 from experiments.devices import thread_environment
 from experiments.display import LineDisplay
-from experiments.failures import LOGS
 from experiments.grid import GridRun, load_grid
 from experiments.groups import form_groups
 from experiments.job import Progress
@@ -29,7 +28,7 @@ from experiments.output import Column
 from experiments.runner import do_runs, prepare
 from tfew_pl.record import Costs, RunRecord
 from tfew_pl.spec import RunSpec
-from tfew_pl.store import RunStore
+from tfew_pl.store import LOGS, RunStore
 
 TEMPLATES, EXAMPLES, NOTES = 5, 100, 50
 """Of a record of middle size."""

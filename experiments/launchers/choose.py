@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from experiments.failures import LOGS
 from experiments.groups import SLOTS, Group
 from experiments.job import RunAndSave
 from experiments.launchers.errand import Errand
@@ -16,7 +15,7 @@ from tfew_pl.errors import UserError
 from tfew_pl.loggers import LogTo
 from tfew_pl.matmul_precision import Choice as MatmulPrecision
 from tfew_pl.naming import look_up
-from tfew_pl.store import RunStore
+from tfew_pl.store import LOGS, RunStore
 
 LAUNCHERS = ("local", "ray", "slurm")
 """Names of the launchers."""

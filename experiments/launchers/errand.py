@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 
 from experiments.display import LineDisplay
-from experiments.failures import LOGS
 from experiments.groups import Group
 from experiments.job import Job
 from experiments.launchers.local import LocalWorkers
 from experiments.placement import placement
 from experiments.runner import do_runs, prepare
 from tfew_pl.leases import EXPIRY_SECONDS
-from tfew_pl.store import RunStore
+from tfew_pl.store import LOGS, RunStore
 
 
 @dataclass(frozen=True)

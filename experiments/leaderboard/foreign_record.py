@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from experiments.specs import convert
+from tfew_pl.archive import read_archive
 from tfew_pl.errors import UserError
 from tfew_pl.record import SCHEMA_VERSION, Costs, RunRecord
 from tfew_pl.spec import RunSpec
@@ -25,6 +27,9 @@ _LOSS_COLUMNS = ["step", "lm", "unlikelihood", "length_norm"]
 _LONGEST_TEXT = 320
 _LARGEST_JSON = 1_000_000
 _MOST_ROWS = 10_000_000
+_LARGEST_ARCHIVE = 1 << 30
+"""Bytes of an archive's content."""
+_DIGEST = re.compile("[0-9a-f]{16}")
 T = TypeVar("T")
 
 
@@ -67,6 +72,41 @@ def read(folder: Path) -> RunRecord:
     accuracy = _accuracy(spec, values["accuracy"], predictions)
     _check_gold(spec, predictions)
     return RunRecord(spec, accuracy, predictions, losses, costs, environment)
+
+
+def unpack(archive: Path, into: Path) -> list[Path]:
+    """Writes the records of an archive (`tfew store pack`) as folders, to be read; returns them.
+
+    Raises:
+        InvalidRecordError: it is none, or one so large or with such names as no archive of records has.
+    """
+    if archive.is_symlink() or not archive.is_file():
+        raise InvalidRecordError("not a plain file")
+    try:
+        with pq.ParquetFile(archive) as file:
+            groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    except (OSError, ValueError) as error:  # pyarrow's errors are among these
+        raise InvalidRecordError(f"cannot be read ({str(error).splitlines()[0]})") from error
+    if sum(group.total_byte_size for group in groups) > _LARGEST_ARCHIVE:
+        raise InvalidRecordError(f"holds more than {_LARGEST_ARCHIVE} bytes")
+    try:
+        contents: Mapping[Any, Mapping[Any, Any]] = read_archive(archive)  # of any types, as nobody has checked them
+    except UserError as error:
+        raise InvalidRecordError("has not the columns of an archive of records") from error
+    folders = []
+    for digest, files in contents.items():
+        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+            raise InvalidRecordError(f"{_quoted(digest)} is no digest of a run")
+        if foreign := [name for name in files if name not in _FILES | {ADAPTATION}]:
+            raise InvalidRecordError(f"{', '.join(map(_quoted, foreign))} is no part of a record")
+        folder = into / digest
+        folder.mkdir()
+        for name, content in files.items():
+            if not isinstance(content, bytes):
+                raise InvalidRecordError(f"{name} of {digest} is not a file's content")
+            (folder / name).write_bytes(content)
+        folders.append(folder)
+    return folders
 
 
 def _check_files(folder: Path) -> None:

@@ -15,7 +15,10 @@ _CHARACTER, _LINE = 6.8, 15
 """Width of a character and height of a line of a label."""
 _RADIUS = 5
 _LONGEST = 32
-"""Characters of a label; a mark with a longer name goes without, as do those that have no room."""
+"""Characters of a label; of more changes than fit it says that there are some: "lora …"."""
+
+_CROWDED = 24
+"""Marks above which labels are as short as that, and a method has one beside the front's, at its best mark."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,10 @@ def _name(row: Row, rows: Sequence[Row]) -> str:
     if len(alike) == 1:
         return row.spec.method
     named = f"{row.spec.method} ({row.spec.backbone})" if len(set(alike)) > 1 else row.spec.method
-    return " ".join([named, ", ".join(row.changes)]).strip()
+    if not row.changes:
+        return named
+    whole = f"{named} {', '.join(row.changes)}"
+    return whole if len(whole) <= _LONGEST and len(rows) <= _CROWDED else f"{named} …"
 
 
 Scale = Callable[[float], float]
@@ -154,7 +160,10 @@ def _path(front: Sequence[Mark]) -> str:
 
 
 def _labeled(marks: Sequence[Mark]) -> Iterator[Mark]:
-    """The marks with labels beside, above or below them, clear of all marks and of each other; the front's first."""
+    """The marks with labels beside, above or below them, clear of all marks and of each other.
+
+    Where there is no room for all, the front's come first, then the best mark of each method.
+    """
     taken = [(m.x - _RADIUS, m.y - _RADIUS, m.x + _RADIUS, m.y + _RADIUS) for m in marks]
     front = [m for m in marks if m.on_front]
     for mark, following in zip(front, [*front[1:], None], strict=True):  # the front's line, level and upright
@@ -163,8 +172,11 @@ def _labeled(marks: Sequence[Mark]) -> Iterator[Mark]:
         if following:
             taken.append((end - 1, following.y, end + 1, mark.y))
     labels: dict[str, tuple[float, float, str]] = {}
-    short = [mark for mark in marks if len(mark.name) <= _LONGEST]
-    for mark in sorted(short, key=lambda m: (not m.on_front, -m.accuracy)):
+    downwards = sorted(marks, key=lambda m: -m.accuracy)
+    best = {mark.row.id for mark in {m.row.spec.method: m for m in reversed(downwards)}.values()}
+    if len(marks) > _CROWDED:
+        downwards = [mark for mark in downwards if mark.on_front or mark.row.id in best]
+    for mark in sorted(downwards, key=lambda m: (not m.on_front, m.row.id not in best)):
         for box, label in _places(mark):
             inside = box[0] >= _LEFT and box[2] <= WIDTH and box[1] >= 0 and box[3] <= HEIGHT - _BOTTOM
             if inside and not any(_overlap(box, other) for other in taken):
@@ -187,6 +199,8 @@ def _places(mark: Mark) -> Iterator[tuple[Box, tuple[float, float, str]]]:
         (mark.x, mark.y + gap + 10, "middle"),
         (mark.x + 2, mark.y + gap + 10, "start"),
         (mark.x - 2, mark.y - gap, "end"),
+        (mark.x - 2, mark.y + gap + 10, "end"),
+        (mark.x + 2, mark.y - gap, "start"),
     ):
         left = x - {"start": 0.0, "end": width, "middle": width / 2}[anchor]
         yield (left, y - _LINE + 4, left + width, y + 4), (round(x, 1), round(y, 1), anchor)

@@ -4,23 +4,27 @@ import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
 from experiments.leaderboard.board import OURS
 from experiments.leaderboard.describe import data_of, variant
-from experiments.leaderboard.foreign_record import InvalidRecordError, read
+from experiments.leaderboard.foreign_record import InvalidRecordError, read, unpack
+from tfew_pl.archive import ENDING
 from tfew_pl.errors import UserError
 from tfew_pl.record import RunRecord
 from tfew_pl.spec import ZERO_SHOT
-from tfew_pl.store import LEASES, RunStore
+from tfew_pl.store import CHECKPOINTS, FAILURES, LEASES, LOGS, RunStore
 from tfew_pl.tasks import TASKS
 from tfew_pl.tasks.splits import OFFICIAL_SEEDS
 
 _LONGEST_NAME = 80
 _SHOWN = 12
 """Problems that a message lists; of more it gives the number."""
+_BESIDE_RECORDS = {CHECKPOINTS, FAILURES, LEASES, LOGS}
+"""What runners leave in a store for each other."""
 
 
 def submissions(folder: Path) -> dict[str, RunStore]:
@@ -34,7 +38,7 @@ def submit(folder: Path, name: str, into: Path) -> tuple[Path, int]:
     """Checks a folder of records and copies them, without adaptations, to `into/name`.
 
     Args:
-        folder: a store as `tfew grid` writes it.
+        folder: a store as `tfew grid` and `tfew store pack` write it.
         name: of who made them, as the leaderboard shows it.
         into: folder of the submissions.
 
@@ -76,13 +80,24 @@ def checked(folder: Path) -> list[RunRecord]:
     except OSError as error:
         raise UserError(f"cannot read {folder}: {error.strerror or error}") from error
     records, problems = [], []
-    for entry in entries:
-        if entry.name.startswith(".") or entry.name == LEASES:
-            continue  # what a writer left behind, and what runners tell each other
-        try:
-            records.append(read(entry))
-        except InvalidRecordError as problem:
-            problems.append(f"{entry.name}: {problem}")
+    with ExitStack() as scratch:
+        folders = []
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name in _BESIDE_RECORDS:
+                continue  # the first is what a writer left behind
+            if not entry.name.endswith(ENDING):
+                folders.append((entry.name, entry))
+                continue
+            unpacked = Path(scratch.enter_context(tempfile.TemporaryDirectory()))
+            try:
+                folders += [(f"{entry.name}, {path.name}", path) for path in unpack(entry, unpacked)]
+            except InvalidRecordError as problem:
+                problems.append(f"{entry.name}: {problem}")
+        for name, path in folders:
+            try:
+                records.append(read(path))
+            except InvalidRecordError as problem:
+                problems.append(f"{name}: {problem}")
     if not problems:
         problems = [*_missing_runs(records), *_mixed_data(records)]
     if not records and not problems:

@@ -19,7 +19,6 @@ from types import SimpleNamespace
 
 import tfew_pl.run  # noqa: F401 (for the processes that are forked)
 from experiments.devices import thread_environment
-from experiments.failures import LOGS
 from experiments.grid import GridRun
 from experiments.groups import form_groups
 from experiments.job import Progress, RunAndSave
@@ -28,7 +27,7 @@ from experiments.runner import do_runs, prepare
 from tfew_pl.recipe import Recipe
 from tfew_pl.resolve import resolve
 from tfew_pl.spec import Evaluation, RunSpec
-from tfew_pl.store import RunStore
+from tfew_pl.store import LOGS, RunStore
 
 KILLED = ("runner", "worker") * 3
 WORKERS = 2

@@ -23,10 +23,10 @@ from tfew_pl.quiet import quiet_lightning
 from tfew_pl.recipe import Recipe
 from tfew_pl.registry import get_method, registered_methods
 from tfew_pl.resolve import resolve
-from tfew_pl.resume import CHECKPOINTS, Checkpoint
+from tfew_pl.resume import Checkpoint
 from tfew_pl.run import run
 from tfew_pl.spec import Evaluation, RunSpec
-from tfew_pl.store import RunStore
+from tfew_pl.store import CHECKPOINTS, RunStore
 from tfew_pl.trainer import make_trainer
 
 TEXTS = [(f"the dog number {number} is in", ("kitchen", "big garden")[number % 2]) for number in range(9)]

@@ -5,7 +5,6 @@ import pytest
 
 from experiments.commands import run as run_command
 from experiments.devices import thread_environment
-from experiments.failures import LOGS
 from experiments.grid import GridRun
 from experiments.job import RunAndSave
 from experiments.launchers.local import LocalWorkers
@@ -13,7 +12,7 @@ from experiments.runner import do_runs, prepare
 from tfew_pl.recipe import Recipe
 from tfew_pl.resolve import resolve
 from tfew_pl.spec import Evaluation, RunSpec
-from tfew_pl.store import RunStore
+from tfew_pl.store import LOGS, RunStore
 
 
 def test_a_run_gives_the_same_record_alone_and_in_a_worker(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from experiments.devices import thread_environment
 from experiments.events import Event, Failed, Finished, FinishedElsewhere, Progressed, Repeated, Started
-from experiments.failures import LOGS, Failure, Failures
+from experiments.failures import Failure, Failures
 from experiments.grid import GridRun
 from experiments.groups import Group
 from experiments.launchers.launcher import LauncherError
@@ -18,7 +18,7 @@ from experiments.runner import Summary, do_runs, missing, prepare
 from experiments.work_queue import WorkQueue
 from tfew_pl.leases import holders
 from tfew_pl.spec import RunSpec
-from tfew_pl.store import LEASES, RunStore, UnwritableStoreError
+from tfew_pl.store import LEASES, LOGS, RunStore, UnwritableStoreError
 
 SEEDS = range(6)
 RUNS = [GridRun("A", RunSpec("rte", seed=seed)) for seed in SEEDS]

@@ -16,9 +16,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tfew_pl.resume import CHECKPOINTS
 from tfew_pl.spec import RunSpec
-from tfew_pl.store import RECORD, RunStore
+from tfew_pl.store import CHECKPOINTS, RECORD, RunStore
 
 ROOT = Path(__file__).parents[2]
 FAKES = ROOT / "tests" / "experiments" / "fakes"

@@ -83,12 +83,23 @@ def test_rows_of_one_method_are_told_apart(row: Row) -> None:
     assert [mark.name for mark in drawn.marks] == ["ia3 (pocket-t0)", "ia3 (t0) without pretraining"]
 
 
-def test_long_names_are_left_to_the_tooltip(row: Row) -> None:
+def test_many_changes_are_left_to_the_tooltip(row: Row) -> None:
     longer = dataclasses.replace(at(row, 1, 1e3, 40), changes=("recipe.learning_rate=0.001", "recipe.steps=2000"))
     long, short = figure([at(row, 0, 0, 60), longer], AXES[2]).marks[::-1]
-    assert (short.name, long.name) == ("ia3", "ia3 recipe.learning_rate=0.001, recipe.steps=2000")
+    assert (short.name, long.name) == ("ia3", "ia3 …")
     assert short.label
-    assert long.label is None
+    assert long.label
+
+
+def test_of_many_marks_the_front_and_the_best_of_each_method_have_labels(row: Row) -> None:
+    lora = dataclasses.replace(row, spec=dataclasses.replace(row.spec, method="lora"))
+    changed = dataclasses.replace(lora, changes=("without pretraining",))
+    rows = [at(row, 0, 0, 60), *(at(changed, i, 10.0**i, 60 - 2 * i) for i in range(1, 25))]
+    rows.append(at(lora, 25, 1e25, 10))
+    drawn = figure(rows, AXES[2])
+    assert [(mark.name, mark.accuracy) for mark in drawn.marks if mark.label] == [("ia3", 60), ("lora …", 58)]
+    drawn = figure(rows[:10], AXES[2])
+    assert [mark.name for mark in drawn.marks if mark.label] == ["ia3"] + 9 * ["lora without pretraining"]
 
 
 def test_rows_without_a_mean_are_not_drawn(row: Row) -> None:

@@ -14,10 +14,11 @@ import pytest
 
 from experiments.leaderboard.board import OURS, board
 from experiments.leaderboard.submission import submissions, submit
+from tfew_pl.archive import ENDING, write_archive
 from tfew_pl.errors import UserError
 from tfew_pl.record import RunRecord
 from tfew_pl.spec import ZERO_SHOT, Evaluation, RunSpec
-from tfew_pl.store import RunStore, content_digest
+from tfew_pl.store import CHECKPOINTS, FAILURES, LEASES, LOGS, RunStore, content_digest
 from tfew_pl.tasks import TASKS
 
 Maker = Callable[[RunSpec], RunRecord]
@@ -78,6 +79,55 @@ def test_what_is_whole_is_added(folder: Path, tmp_path: Path) -> None:
     assert kept.adaptation is None
     row = board({source: store.records() for source, store in stores.items()}).sections[0].rows[0]
     assert (row.source, row.spec.method, row.changes, row.complete) == ("a lab", "gains", ("options.start=0.9",), True)
+
+
+def test_a_store_as_runners_leave_it_is_added(folder: Path, tmp_path: Path) -> None:
+    for name in (LEASES, LOGS, FAILURES, CHECKPOINTS):
+        (folder / name).mkdir()
+    _, count = submit(folder, "a lab", tmp_path / "into")
+    assert count == 55
+
+
+def test_a_packed_store_is_added(whole: Path, folder: Path, tmp_path: Path) -> None:
+    store = RunStore(folder)
+    store.pack("some", sorted(store.folders())[:30])
+    store.pack("more", sorted(store.folders())[:20])
+    assert len(store.folders()) == 5
+    _, count = submit(folder, "a lab", tmp_path / "into")
+    assert count == 55
+    kept = submissions(tmp_path / "into")["a lab"]
+    for digest in RunStore(whole).folders():
+        pd.testing.assert_frame_equal(kept.load(digest).predictions, store.load(digest).predictions)
+
+
+@pytest.mark.parametrize(
+    ("digest", "name", "reason"),
+    [
+        ("../../elsewhere1", "record.json", "'../../elsewhere1' is no digest of a run"),
+        ("0123456789abcdef", "../../evil", "'../../evil' is no part of a record"),
+        ("0123456789abcdef", "record.json", "0123456789abcdef: losses.parquet, predictions.parquet missing"),
+    ],
+)
+def test_archives_that_hold_anything_else(folder: Path, tmp_path: Path, digest: str, name: str, reason: str) -> None:
+    write_archive(folder / f"some{ENDING}", {digest: {name: b"{}"}})
+    assert reason in refused(folder, tmp_path)
+    assert not list(tmp_path.rglob("*evil*"))
+
+
+def test_archives_that_are_none(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = folder / f"some{ENDING}"
+    archive.write_bytes(b"PAR1 and no more")
+    assert f"{archive.name}: cannot be read" in refused(folder, tmp_path)
+    pd.DataFrame({"a": [1]}).to_parquet(archive)
+    assert f"{archive.name}: has not the columns of an archive" in refused(folder, tmp_path)
+    archive.unlink()
+    store = RunStore(folder)
+    store.pack("some", store.folders())
+    monkeypatch.setattr("experiments.leaderboard.foreign_record._LARGEST_ARCHIVE", 1000)
+    assert f"{archive.name}: holds more than 1000 bytes" in refused(folder, tmp_path)
+    archive.unlink()
+    archive.symlink_to(tmp_path / "anything")
+    assert f"{archive.name}: not a plain file" in refused(folder, tmp_path)
 
 
 def test_a_name_is_taken_once(folder: Path, tmp_path: Path) -> None:
