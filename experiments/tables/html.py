@@ -52,11 +52,14 @@ def _table(block: Block) -> Iterator[str]:
     titles = "".join(f'<th scope="col">{_lines(title)}</th>' for title in block.header)
     yield f"<thead><tr>{titles}</tr></thead>"
     yield "<tbody>"
+    above = ""
     for number, (name, *cells) in enumerate(block.rows, 1):
         apart = ' class="apart"' if block.last_apart and number == len(block.rows) else ""
-        indented = ' class="indented"' if name.startswith(" ") else ""
+        # Whom an indented row belongs to is seen, and has to be said to those who do not see it.
+        belongs = f' class="indented" aria-label="{escape(above)}, {escape(name.strip())}"' if name[:1] == " " else ""
+        above = above if belongs else name
         values = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-        yield f'<tr{apart}><th scope="row"{indented}>{escape(name.strip())}</th>{values}</tr>'
+        yield f'<tr{apart}><th scope="row"{belongs}>{escape(name.strip())}</th>{values}</tr>'
     yield "</tbody>"
     yield "</table>"
     yield "</div>"

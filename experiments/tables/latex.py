@@ -1,4 +1,4 @@
-"""A table as LaTeX, for a paper that loads the package booktabs."""
+"""A table as LaTeX, for a paper that loads the packages booktabs and graphicx."""
 
 from collections.abc import Iterable, Iterator
 
@@ -19,7 +19,7 @@ _SPECIAL = {
 
 def latex(document: Document) -> str:
     """The document as floats, one a table; the notes stand below the last one."""
-    lines = ["% Needs \\usepackage{booktabs}."]
+    lines = ["% Needs \\usepackage{booktabs,graphicx}."]
     for number, block in enumerate(document.blocks, 1):
         lines += _float(block, document.notes if number == len(document.blocks) else ())
     return "\n".join(lines) + "\n"
@@ -34,6 +34,8 @@ def _float(block: Block, notes: tuple[str, ...]) -> Iterator[str]:
     yield r"\begin{table}[t]"
     yield r"  \centering\footnotesize"
     yield f"  \\caption{{{escaped(block.title)}}}"
+    # As wide as it is, but not wider than the text.
+    yield r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
     yield f"  \\begin{{tabular}}{{l{'r' * (len(block.header) - 1)}}}"
     yield r"    \toprule"
     yield from _header(block)
@@ -43,7 +45,7 @@ def _float(block: Block, notes: tuple[str, ...]) -> Iterator[str]:
             yield r"    \midrule"
         yield f"    {_line(row)}"
     yield r"    \bottomrule"
-    yield r"  \end{tabular}"
+    yield r"  \end{tabular}}"
     if notes:
         yield r"  \par\smallskip\begin{minipage}{\linewidth}\scriptsize"
         for note in notes:

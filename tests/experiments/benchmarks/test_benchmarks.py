@@ -57,6 +57,19 @@ def test_mixed_tasks_are_timed_against_one_after_another(
     assert "in turn" in capsys.readouterr().out
 
 
+def test_many_choices_take_less_memory_in_parts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("experiments.benchmarks.choice_memory")
+    monkeypatch.setattr(module, "CHOICES", (60,))
+    module.command(model="pocket-t0", json=tmp_path / "found.json", figure=tmp_path / "found.png")
+    (row,) = json.loads((tmp_path / "found.json").read_text())["rows"]
+    assert row["choices"] == 60
+    assert 0 < row["parts"] < row["whole"] / 2
+    assert "60" in capsys.readouterr().out
+    assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_contenders_compute_the_same(make_model: Any, batch: ChoiceBatch) -> None:
     """What is timed is one and the same: scores, and what a step does to the vectors."""
     found = contenders(lambda: make_model("untied"))

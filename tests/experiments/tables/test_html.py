@@ -61,3 +61,5 @@ def test_readers_that_do_not_see_are_told_rows_and_columns() -> None:
     assert scopes == ["col"] * 2 + ["row"] * 3
     rows = [attributes for tag, attributes in page.starts if tag == "tr"]
     assert [row.get("class") for row in rows] == [None, None, None, "apart"]
+    names = [attributes.get("aria-label") for tag, attributes in page.starts if attributes.get("scope") == "row"]
+    assert names == [None, f"{EVIL}, paper", None]

@@ -10,10 +10,11 @@ BLOCK = Block(
 
 def test_latex() -> None:
     assert latex(Document((BLOCK,), ("A note: {5} × #1.",))).splitlines() == [
-        "% Needs \\usepackage{booktabs}.",
+        "% Needs \\usepackage{booktabs,graphicx}.",
         r"\begin{table}[t]",
         r"  \centering\footnotesize",
         r"  \caption{50 \% \& more}",
+        r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         r"  \begin{tabular}{lrr}",
         r"    \toprule",
         r"     & two &  \\",
@@ -23,7 +24,7 @@ def test_latex() -> None:
         r"    \midrule",
         r"    \quad paper & {[2]} & - \\",
         r"    \bottomrule",
-        r"  \end{tabular}",
+        r"  \end{tabular}}",
         r"  \par\smallskip\begin{minipage}{\linewidth}\scriptsize",
         r"    A note: \{5\} $\times$ \#1.\par",
         r"  \end{minipage}",
