@@ -16,8 +16,9 @@ from tfew_pl.trainer import micro_batch
 EVALUATION_TOKENS = 8192
 """Padded tokens, of inputs and choices, in an evaluation batch."""
 CPU_EVALUATION_TOKENS = 1280
-"""The same on a CPU, whose caches a larger batch leaves: at pocket size one of 8,192 takes 1.3 times as long an example.
-Of 512 to 4,096 this is within 3 % of the best for 32 and for 320 examples, at pocket size and at T5-small's."""
+"""The same on a CPU, whose caches a larger batch leaves: at pocket size, one of 8,192 takes 1.3 times as long for an
+example. Of 512 to 4,096 this is within 3 % of the best for 32 and for 320 examples, at pocket size and at T5-small's.
+"""
 
 
 class TrainingDraws(Dataset[Encoded]):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from experiments.benchmarks import timing, workloads
+from experiments.benchmarks import page, timing, workloads
 from experiments.benchmarks.contenders import Ours, Peft, contenders
 from tfew_pl.errors import UserError
 from tfew_pl.ranking import ChoiceBatch
@@ -68,6 +68,33 @@ def test_many_choices_take_less_memory_in_parts(
     assert 0 < row["parts"] < row["whole"] / 2
     assert "60" in capsys.readouterr().out
     assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_page_shows_all_measurements(tmp_path: Path) -> None:
+    content = {
+        "title": "A step",
+        "command": "python -m experiments.benchmarks.x",
+        "settings": {"model": "tiny"},
+        "environment": {"device": "cpu", "threads": 1, "packages": {"torch": "2"}},
+        "rows": [{"variant": "a_b", "median_ms": 1234.5, "ratio": 1.0, "bytes": 70647808}],
+    }
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    (tmp_path / "x.png").write_bytes(b"")
+    page.command(folder=tmp_path)
+    shown = (tmp_path / "README.md").read_text()
+    assert "**A step, tiny**" in shown
+    assert "| variant | median | ratio |      bytes |" in shown
+    assert "| a\\_b    |  1,234 |  1.00 | 70,647,808 |" in shown
+    assert "`python -m experiments.benchmarks.x`\\\ncpu, 1 thread, PyTorch 2\n" in shown
+    assert "![x](x.png)" in shown
+    (tmp_path / "y.json").write_text("[]")
+    with pytest.raises(UserError, match=r"y\.json: no measurement of a benchmark"):
+        page.page(tmp_path)
+
+
+def test_the_committed_page_shows_the_committed_measurements() -> None:
+    folder = Path(__file__).parents[3] / page.FOLDER
+    assert (folder / "README.md").read_text(encoding="utf-8") == page.page(folder)
 
 
 def test_contenders_compute_the_same(make_model: Any, batch: ChoiceBatch) -> None:
