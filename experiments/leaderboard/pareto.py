@@ -16,7 +16,6 @@ _CHARACTER, _LINE = 6.8, 15
 _RADIUS = 5
 _LONGEST = 32
 """Characters of a label; of more changes than fit it says that there are some: "lora …"."""
-
 _CROWDED = 24
 """Marks above which labels are as short as that, and a method has one beside the front's, at its best mark."""
 

@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -99,7 +99,7 @@ def checked(folder: Path) -> list[RunRecord]:
             except InvalidRecordError as problem:
                 problems.append(f"{name}: {problem}")
     if not problems:
-        problems = [*_missing_runs(records), *_mixed_data(records)]
+        problems = [*_repeated(records), *_missing_runs(records), *_mixed_data(records)]
     if not records and not problems:
         raise UserError(f"{folder} holds no record; give the folder that `tfew grid --store` wrote")
     if problems:
@@ -117,6 +117,13 @@ def _is_name(name: str) -> bool:
         and name.strip() == name
         and not re.search(r"^\.|[/\\]", name)
     )
+
+
+def _repeated(records: Sequence[RunRecord]) -> Iterator[str]:
+    """A run must be there once, in a folder or in an archive."""
+    for digest, times in Counter(record.spec.digest for record in records).items():
+        if times > 1:
+            yield f"{digest}: {times} records of one run"
 
 
 def _missing_runs(records: Sequence[RunRecord]) -> Iterator[str]:

@@ -100,6 +100,14 @@ def test_a_packed_store_is_added(whole: Path, folder: Path, tmp_path: Path) -> N
         pd.testing.assert_frame_equal(kept.load(digest).predictions, store.load(digest).predictions)
 
 
+def test_a_run_is_added_once(whole: Path, folder: Path, tmp_path: Path) -> None:
+    store = RunStore(folder)
+    digest = sorted(store.folders())[0]
+    store.pack("some", [digest])
+    shutil.copytree(whole / digest, folder / digest)
+    assert f"{digest}: 2 records of one run" in refused(folder, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("digest", "name", "reason"),
     [
