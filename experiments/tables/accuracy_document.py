@@ -20,6 +20,7 @@ from experiments.tables.cells import (
     samples,
     unfinished,
 )
+from experiments.tables.variants import Measured
 from tfew_pl.tasks import get_task
 
 _DATASETS_A_BLOCK = 6
@@ -121,7 +122,17 @@ def _notes(table: AccuracyTable, command: str) -> Iterator[str]:
             f"Difference: to {reference}, paired, on the same few-shot splits, templates and examples; "
             f"{100 * LEVEL:.0f} % bootstrap interval over splits, templates and examples."
         )
+    if table.layout.parameter_counts:
+        yield from _dropped(measured)
     yield from samples(measured)
     yield from pocket(measured, table.layout.papers)
     if any(row.ours is None for row in table.rows):
         yield f"{NOT_OURS} As published, not run here."
+
+
+def _dropped(measured: Sequence[tuple[str, Measured]]) -> Iterator[str]:
+    """Methods that do not keep all that they train; those that keep more have places beside the values."""
+    for name, ours in measured:
+        trained, kept = ours.costs.get("trained_parameters", 0), ours.costs.get("stored_bytes", 0) / 4
+        if 0 < kept < trained:
+            yield f"{name} trains {count(trained)} parameters and keeps {count(kept)}, which the paper counts."

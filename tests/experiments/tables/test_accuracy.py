@@ -121,6 +121,19 @@ def test_counts_of_parameters(record: RecordMaker) -> None:
     assert "paper_trained_parameters" not in finished(record, 8, EVERY).values()[0]
 
 
+def test_what_is_trained_and_not_kept_is_said(record: RecordMaker) -> None:
+    def notes(stored_bytes: int, number: int = 4) -> list[str]:
+        def make(spec: RunSpec, values: dict[str, float], **costs: float) -> RunRecord:
+            return record(spec, values, **{**costs, "stored_bytes": stored_bytes})
+
+        shown = document(finished(make, number), COMMAND).notes
+        return [note for note in shown if "keeps" in note]
+
+    assert notes(20)[0] == "Full fine-tuning trains 16 parameters and keeps 5, which the paper counts."
+    assert notes(8 * 40) == []
+    assert notes(4, 8) == []
+
+
 def test_document(record: RecordMaker) -> None:
     summary, first, second = document(finished(record, 8, EVERY), COMMAND).blocks
     assert summary.rows[0][3:] == ("-", "-", "-")  # nothing to compare it with
