@@ -2,6 +2,7 @@
 
 import multiprocessing
 import resource
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -31,9 +32,18 @@ def _peak_bytes(model: str, choices: int, tokens: int) -> int:
         (scores.log_probability.sum() + scores.log_complement.sum()).backward()
 
     step(1)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _peak()
     step(choices)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    return _peak() - before
+
+
+def _peak() -> int:
+    """Most bytes that this process has had in memory; where it can be told, without those of the one it came from."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _figure(rows: list[dict[str, float]], file: Path) -> None:
