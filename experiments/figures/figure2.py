@@ -1,4 +1,4 @@
-"""Figure 2: accuracy against the share of parameters that a method trains, ours beside the paper's."""
+"""Figure 2: accuracy against the share of parameters that a method keeps for a task, ours beside the paper's."""
 
 import re
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TITLE = "Accuracy against the share of parameters that a method trains, ours and as published"
+TITLE = "Accuracy against the share of parameters that a method keeps for a task, ours and as published"
 """What the figure shows, for readers that do not see it."""
 STYLES = {
     "Full fine-tuning": ("black", "X"),
@@ -61,13 +61,13 @@ def points(table: AccuracyTable) -> list[Point]:
     ours = [
         Point(
             name,
-            100 * measured.costs["trained_parameters"] / measured.costs["parameters"],
+            100 * measured.kept_parameters / measured.costs["parameters"],
             measured.accuracy.median,
             published=False,
             iqr=measured.accuracy.iqr,
         )
         for name, measured in table.measured
-        if measured.accuracy is not None and measured.costs["trained_parameters"]
+        if measured.accuracy is not None and measured.kept_parameters
     ]
     counts = published.parameter_counts()
     theirs = []
@@ -84,7 +84,7 @@ def values(table: AccuracyTable) -> list[dict[str, Any]]:
         {
             "method": point.label,
             "source": "published" if point.published else "measured",
-            "trained_percent": point.share,
+            "kept_percent": point.share,
             "accuracy": point.accuracy,
             "accuracy_iqr": point.iqr,
         }
@@ -107,7 +107,7 @@ def draw(table: AccuracyTable) -> "Figure":
         left.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         left.set_ylabel("mean accuracy over datasets (%); bars: IQR")
         for axes, title, published_ones in ((left, _ours(table), False), (right, _papers(table), True)):
-            axes.set_xlabel("parameters trained (% of the backbone's)")
+            axes.set_xlabel("parameters kept for a task (% of the backbone's)")
             axes.set_title(title, loc="left")
             _draw_panel(axes, [point for point in shown if point.published is published_ones], styles)
         figure.suptitle(with_subscripts(table.layout.title.replace("methods", "Methods", 1)), fontsize=11)

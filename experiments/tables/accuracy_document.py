@@ -133,6 +133,6 @@ def _notes(table: AccuracyTable, command: str) -> Iterator[str]:
 def _dropped(measured: Sequence[tuple[str, Measured]]) -> Iterator[str]:
     """Methods that do not keep all that they train; those that keep more have places beside the values."""
     for name, ours in measured:
-        trained, kept = ours.costs.get("trained_parameters", 0), ours.costs.get("stored_bytes", 0) / 4
+        trained, kept = ours.costs.get("trained_parameters", 0), ours.kept_parameters
         if 0 < kept < trained:
             yield f"{name} trains {count(trained)} parameters and keeps {count(kept)}, which the paper counts."

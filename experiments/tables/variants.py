@@ -70,6 +70,11 @@ class Measured:
     """Tasks that are left out, as their evaluation examples have no labels."""
 
     @property
+    def kept_parameters(self) -> float:
+        """Those of `trained_parameters` that a task needs after training, which the paper counts; 0 without a run."""
+        return min(self.costs.get("trained_parameters", 0), self.costs.get("stored_bytes", 0) / 4)
+
+    @property
     def runs(self) -> int:
         """Finished runs over all tasks."""
         return sum(task.runs for task in self.tasks)

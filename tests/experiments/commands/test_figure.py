@@ -28,7 +28,7 @@ def store(record: Callable[..., RunRecord], tmp_path: Path) -> RunStore:
     records = RunStore(tmp_path / "results" / "records")
     variants = experiments.grid.load_grid(experiments.grid.find_grid("table4")).variants()
     for spec in [*variants["LoRA"], *variants["(IA)3"]]:
-        made = record(spec, {"a": 0.5}, examples=4, parameters=1000, trained_parameters=10)
+        made = record(spec, {"a": 0.5}, examples=4, parameters=1000, trained_parameters=10, stored_bytes=40)
         records.save(dataclasses.replace(made, adaptation=None))
     return records
 
@@ -36,7 +36,7 @@ def store(record: Callable[..., RunRecord], tmp_path: Path) -> RunStore:
 def test_points_and_files(tfew: Tfew, store: RunStore, tmp_path: Path) -> None:
     result = tfew("figure", "2", "--store", str(store.folder), "--json")
     rows = json.loads(result.out)
-    ours = [(row["method"], row["trained_percent"], row["accuracy"]) for row in rows if row["source"] == "measured"]
+    ours = [(row["method"], row["kept_percent"], row["accuracy"]) for row in rows if row["source"] == "measured"]
     assert ours == [("LoRA", 1.0, 50.0), ("(IA)3", 1.0, 50.0)]
     assert len(rows) == 2 + 15
     assert "715 of 825 runs are missing" in result.err

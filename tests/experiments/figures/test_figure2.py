@@ -32,11 +32,9 @@ def made(record: RecordMaker, *, without: tuple[str, ...] = (), extra: tuple[Var
     """Each method with fewer parameters and a percent of accuracy more than the one before."""
     variants = []
     for number, (name, asked) in enumerate(specs().items()):
-        share = 0.5 + number / 100
-        records = [
-            record(spec, {"a": share, "b": share}, examples=2, parameters=1000, trained_parameters=1000 - 50 * number)
-            for spec in asked
-        ]
+        share, kept = 0.5 + number / 100, 1000 - 50 * number
+        costs = {"parameters": 1000, "trained_parameters": 1000, "stored_bytes": 4 * kept}
+        records = [record(spec, {"a": share, "b": share}, examples=2, **costs) for spec in asked]
         variants.append(Variant(name, tuple(asked), () if name in without else tuple(records)))
     table = TABLES[4].build([*variants, *extra])
     assert isinstance(table, AccuracyTable)
@@ -99,11 +97,9 @@ def test_every_method_has_a_marker_of_its_own(record: RecordMaker) -> None:
 
 
 def test_a_method_of_ones_own_is_drawn(record: RecordMaker) -> None:
+    costs = {"parameters": 1000, "trained_parameters": 1, "stored_bytes": 8}
     own = [
-        record(
-            RunSpec(task=spec.task, method="gains", seed=spec.seed), {"a": 0.9}, parameters=1000, trained_parameters=1
-        )
-        for spec in specs()["LoRA"]
+        record(RunSpec(task=spec.task, method="gains", seed=spec.seed), {"a": 0.9}, **costs) for spec in specs()["LoRA"]
     ]
     table = made(record, extra=(Variant.finished("Gains", own),))
     assert [p.share for p in points(table) if p.label == "Gains"] == [0.1]
