@@ -25,6 +25,8 @@ class NormAdaptation(Adaptation):
         layer_norms: whether to train them.
     """
 
+    by_vector = True
+
     def __init__(self, backbone: nn.Module, slots: int, layer_norms: bool) -> None:
         super().__init__(slots)
         self.norms = nn.ParameterDict()

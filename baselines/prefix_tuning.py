@@ -185,7 +185,7 @@ class PrefixTuningAdaptation(Adaptation):
                 raise UserError("prefix tuning does not work with a cache: pass use_cache=False")
             queries = inputs[0].shape[1]
             states = named["key_value_states"] if kind == CROSS else inputs[0]  # (rows, length, d_model)
-            rows, length = states.shape[:2]
+            rows = len(states)
             under_way[:] = self.select(self.prefix(key), rows).to(states.dtype).expand(rows, -1, -1).chunk(2, dim=-1)
             named = {**named, "key_value_states": F.pad(states, (0, 0, tokens, 0))}
             mask = named.get("mask")
@@ -194,9 +194,7 @@ class PrefixTuningAdaptation(Adaptation):
             elif kind == DECODER:  # said outright, since an attention is causal by itself only over its own states
                 named["mask"] = _causal(queries, tokens, states)
             if kind != CROSS and named.get("position_bias") is None:  # the first block's, which the others share
-                named["position_bias"] = attention.compute_bias(
-                    queries, tokens + length, device=states.device, past_seen_tokens=tokens
-                )
+                named["position_bias"] = _bias(attention, states, queries, tokens, named.get("position"))
             return inputs, named
 
         self.on_detach(attention.register_forward_pre_hook(lengthen, with_kwargs=True).remove)
@@ -221,6 +219,18 @@ class PrefixTuningAdaptation(Adaptation):
             {key: nn.Parameter(tensor.detach().to(device, copy=True)) for key, tensor in tensors.items()}
         )
         self.mlps = nn.ModuleDict()
+
+
+def _bias(attention: Any, states: Tensor, queries: int, tokens: int, position: Tensor | None) -> Tensor:
+    """(1 or rows, heads, queries, tokens + length), of relative positions, those of the prefix before all others."""
+    bias: Tensor
+    if position is None:
+        keys = tokens + states.shape[1]
+        bias = attention.compute_bias(queries, keys, device=states.device, past_seen_tokens=tokens)
+    else:
+        before = torch.arange(-tokens, 0, device=position.device).expand(len(position), -1)
+        bias = attention.bias_between(position, torch.cat([before, position], dim=1))
+    return bias
 
 
 def _causal(queries: int, tokens: int, states: Tensor) -> Tensor:

@@ -34,6 +34,8 @@ class WeightAdaptation(Adaptation):
         backbone: its parameters are known by the names of `named_parameters`, a tied one by its first.
     """
 
+    by_vector = True
+
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__(slots=1)
         self._own = dict(backbone.named_parameters())

@@ -1,9 +1,10 @@
 """Compiling T5's stacks for a training: fewer passes over memory a step, for a minute of a compiler's work at first.
 
 PyTorch's compiler fuses what stands between the matrix products. What it makes holds for all lengths and numbers of
-examples, and is made once for each number of choices; another process finds it in the compiler's cache. On a CPU it
-takes a quarter off a training step of the pocket backbones, and pays from about ten trainings of a method on: it is off
-unless asked for. Numbers differ in rounding from those of a training without it, and, as the compiler goes by the
+examples, and is made once for each number of choices; where these share a start (see `choice_layout`), once for all.
+Another process finds it in the compiler's cache. Compiled stacks are given padded sequences, not packed ones. On a CPU
+it takes a quarter off a training step of the pocket backbones, and pays from about ten trainings of a method on: it is
+off unless asked for. Numbers differ in rounding from those of a training without it, and, as the compiler goes by the
 first shapes that it sees, a training that is taken up again may differ in rounding from one that was not interrupted.
 """
 

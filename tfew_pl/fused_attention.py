@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers.models.t5.modeling_t5 import T5Attention
 
+from tfew_pl.packing import Packing
+
 
 class _Attention(torch.autograd.Function):
     """softmax(q k^T + bias) v over heads; the backward pass is written out.
@@ -126,14 +128,26 @@ class FusedAttention(T5Attention):
         mask: Tensor | None = None,
         key_value_states: Tensor | None = None,
         position_bias: Tensor | None = None,
+        position: Tensor | None = None,
         biases: Biases | None = None,
+        packing: Packing | None = None,
+        key_packing: Packing | None = None,
     ) -> tuple[Tensor, Tensor | None, None]:
         states = hidden_states if key_value_states is None else key_value_states
         q, k, v = self.q(hidden_states), self.k(states), self.v(states)
+        if packing is not None:
+            q = packing.apart(q)
+        if key_packing is not None:
+            k, v = key_packing.apart(k), key_packing.apart(v)
         if position_bias is None and self.has_relative_attention_bias:
-            position_bias = self.compute_bias(q.shape[1], k.shape[1], device=q.device)
+            if position is None:
+                position_bias = self.compute_bias(q.shape[1], k.shape[1], device=q.device)
+            else:
+                position_bias = self.bias_between(position, position)
         bias = (biases or Biases()).total(position_bias, mask)
         mixed = attention(q, k, v, bias, self.n_heads, self.dropout if self.training else 0.0)
+        if packing is not None:
+            mixed = packing.together(mixed)
         return self.o(mixed), position_bias, None
 
     def compute_bias(
@@ -153,18 +167,23 @@ class FusedAttention(T5Attention):
             self.relative_attention_max_distance,
             self.relative_attention_bias.weight.device if device is None else device,
         )
-        return self._bias(buckets)
+        return self._bias(buckets[None])
 
-    def bias_between(self, positions: Tensor) -> Tensor:
-        """(1, heads, length, length), the bias between vectors that stand at these positions, (length,)."""
-        apart = positions - positions[:, None]
+    def bias_between(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """(rows, heads, queries, keys), the bias between vectors that stand at these positions.
+
+        Args:
+            queries: (rows, queries).
+            keys: (rows, keys).
+        """
+        apart = keys[:, None] - queries[:, :, None]  # (rows, queries, keys)
         buckets, distance = self.relative_attention_num_buckets, self.relative_attention_max_distance
         return self._bias(self._relative_position_bucket(apart, not self.is_decoder, buckets, distance))
 
     def _bias(self, buckets: Tensor) -> Tensor:
-        """(queries, keys) -> (1, heads, queries, keys)"""
-        values: Tensor = self.relative_attention_bias(buckets)  # (queries, keys, heads)
-        return values.permute(2, 0, 1).unsqueeze(0).contiguous()
+        """(rows, queries, keys) -> (rows, heads, queries, keys)"""
+        values: Tensor = self.relative_attention_bias(buckets)  # (rows, queries, keys, heads)
+        return values.permute(0, 3, 1, 2).contiguous()
 
 
 @lru_cache(maxsize=512)

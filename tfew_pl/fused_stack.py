@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 from transformers.models.t5.modeling_t5 import T5Block, T5Stack
 
 from tfew_pl.fused_attention import Biases
+from tfew_pl.packing import Packing
 
 
 class FusedStack(T5Stack):
@@ -28,14 +30,21 @@ class FusedStack(T5Stack):
         inputs_embeds: Tensor | None = None,
         past_key_values: Any = None,
         use_cache: bool | None = None,
-        side_by_side: tuple[int, int] | None = None,
+        position: Tensor | None = None,
+        sequence: Tensor | None = None,
+        packing: Packing | None = None,
+        encoder_packing: Packing | None = None,
         **more: Any,
     ) -> Any:
         """As T5's; see there.
 
         Args:
-            side_by_side: (sequences, tokens): each row ends in so many sequences of so many tokens. All of them stand
-                right behind what is before them, and none sees another. Only where `is_fused`.
+            position: (rows, tokens), of each vector, where a row holds sequences that do not see each other. Only where
+                `is_fused`.
+            sequence: (rows, tokens), with it: of each vector. All see those of sequence -1 that are before them, and
+                what an adaptation puts before the row.
+            packing: how the input is packed, of whose sequences all other arguments speak. Only where `is_fused`.
+            encoder_packing: how the encoder's states are.
         """
         caches = past_key_values is not None or (self.is_decoder and use_cache is not False)
         if caches or more or (input_ids is None) == (inputs_embeds is None) or not self.is_fused():
@@ -52,10 +61,10 @@ class FusedStack(T5Stack):
         x = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds  # (rows, tokens, d_model)
         mask = _additive(attention_mask, x.dtype)
         bias, biases = None, Biases()
-        if side_by_side is not None:
-            positions, sequence = _side_by_side(x, *side_by_side)
-            bias = next(self._blocks()).layer[0].SelfAttention.bias_between(positions)
-            apart = _apart(x, positions, sequence)
+        if position is not None and sequence is not None:
+            before = 0 if packing is not None else x.shape[1] - position.shape[1]
+            position, sequence = _after(before, position, sequence)
+            apart = _apart(x, position, sequence)
             mask = apart if mask is None else mask + apart
         elif self.is_decoder:
             causal = _causal(x)
@@ -65,13 +74,15 @@ class FusedStack(T5Stack):
         for block in self._blocks():
             layers = block.layer
             out, bias, _ = layers[0].SelfAttention(
-                layers[0].layer_norm(x), mask=mask, position_bias=bias, biases=biases, fused=True
-            )
+                layers[0].layer_norm(x), mask=mask, position_bias=bias, position=position, biases=biases,
+                packing=packing, key_packing=packing, fused=True,
+            )  # fmt: skip
             x = x + self._dropped(layers[0], out)
             if self.is_decoder and encoder_hidden_states is not None:
                 out = layers[1].EncDecAttention(
-                    layers[1].layer_norm(x), mask=cross_mask, key_value_states=encoder_hidden_states, fused=True
-                )[0]
+                    layers[1].layer_norm(x), mask=cross_mask, key_value_states=encoder_hidden_states,
+                    packing=packing, key_packing=encoder_packing, fused=True,
+                )[0]  # fmt: skip
                 x = x + self._dropped(layers[1], out)
             out = layers[-1].DenseReluDense(layers[-1].layer_norm(x))
             x = x + self._dropped(layers[-1], out)
@@ -115,25 +126,29 @@ def _additive(mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(mask == 0, torch.finfo(dtype).min)
 
 
-def _side_by_side(x: Tensor, sequences: int, tokens: int) -> tuple[Tensor, Tensor]:
-    """(length,) each: the position of every vector of a row, and its sequence; -1 for what is before the sequences.
+def _after(before: int, position: Tensor, sequence: Tensor) -> tuple[Tensor, Tensor]:
+    """(rows, before + tokens) each: positions and sequences of rows that stand behind so many vectors.
 
     Args:
-        x: (rows, length, d_model).
+        position: (rows, tokens).
+        sequence: (rows, tokens).
     """
-    before = x.shape[1] - sequences * tokens
-    places = torch.arange(before + tokens, device=x.device)
-    sequence = torch.arange(sequences, device=x.device)
-    return (
-        torch.cat([places[:before], places[before:].repeat(sequences)]),
-        torch.cat([torch.full_like(places[:before], -1), sequence.repeat_interleave(tokens)]),
-    )
+    if before == 0:
+        return position, sequence
+    places = torch.arange(before, device=position.device).expand(len(position), -1)
+    return torch.cat([places, position + before], dim=1), F.pad(sequence, (before, 0), value=-1)
 
 
-def _apart(x: Tensor, positions: Tensor, sequence: Tensor) -> Tensor:
-    """(1, 1, length, length), what is added to scores so that a vector sees itself and what is before it."""
-    hidden = (positions > positions[:, None]) | ((sequence != sequence[:, None]) & (sequence >= 0))
-    return x.new_zeros(hidden.shape).masked_fill_(hidden, torch.finfo(x.dtype).min)[None, None]
+def _apart(x: Tensor, position: Tensor, sequence: Tensor) -> Tensor:
+    """(rows, 1, tokens, tokens), what is added to scores so that a vector sees itself and what is before it.
+
+    Args:
+        position: (rows, tokens).
+        sequence: (rows, tokens); all see what is of sequence -1.
+    """
+    later = position[:, None] > position[:, :, None]  # (rows, queries, keys)
+    of_others = (sequence[:, None] != sequence[:, :, None]) & (sequence != -1)[:, None]
+    return x.new_zeros(later.shape).masked_fill_(later | of_others, torch.finfo(x.dtype).min)[:, None]
 
 
 def _causal(x: Tensor) -> Tensor:

@@ -29,6 +29,8 @@ class IA3Adaptation(Adaptation):
     layer and 4 d_kv heads + d_ff a decoder layer, 540,672 on T0-3B.
     """
 
+    by_vector = True
+
     def __init__(self, backbone: nn.Module, slots: int) -> None:
         super().__init__(slots)
         self.scales = nn.ParameterDict()

@@ -48,6 +48,8 @@ class Adaptation(nn.Module):
         slots: number of parameter sets.
     """
 
+    by_vector: bool = False
+    """Whether it changes each vector by itself, whatever else there is in its row, so that sequences may be packed."""
     before_decoder: int = 0
     """Vectors that it puts before the decoder's input, so that they can be run once for all choices of an example."""
 

@@ -15,9 +15,10 @@ from tfew_pl.adafactor import SlotAdafactor, clip_slots
 from tfew_pl.icl.cached import CachedContexts
 from tfew_pl.losses import Counts, one_device
 from tfew_pl.method import Adaptation
+from tfew_pl.pass_costs import PassCosts
 from tfew_pl.predictions import RankedChoices
 from tfew_pl.processes import mean_over_devices
-from tfew_pl.ranking import ChoiceBatch, ChoiceScores, score_choices
+from tfew_pl.ranking import ChoiceBatch, ChoiceScores, can_pack, score_choices
 from tfew_pl.recipe import Recipe
 from tfew_pl.splitting import joined, overhead_in_tokens, split_by_length
 
@@ -65,19 +66,28 @@ class TFewModule(pl.LightningModule):
         self._sums: dict[str, Tensor] = {}
         self._batches = 0
         self._overhead = overhead_in_tokens(backbone)
+        self._packed = adaptation is None or adaptation.by_vector
 
     def score(self, batch: ChoiceBatch, complement: bool = False) -> ChoiceScores:
         """Scores of every choice's tokens, through the slots of the batch, behind its context if that is kept."""
         if batch.kept is not None:
             return self._contexts.score(batch)
         if self.adaptation is None:
-            return score_choices(self.backbone, batch, complement)
-        within, before = self.adaptation.passes(batch.slot), self.adaptation.before_decoder
-        return score_choices(self.backbone, batch, complement, within=within, before=before)
+            return score_choices(self.backbone, batch, complement, packed=self._packed)
+        return score_choices(
+            self.backbone,
+            batch,
+            complement,
+            within=self.adaptation.passes(batch.slot),
+            before=self.adaptation.before_decoder,
+            packed=self._packed,
+        )
 
     def _score_by_length(self, batch: ChoiceBatch, complement: bool) -> ChoiceScores:
         """The same, with as little padding as pays."""
-        parts = split_by_length(batch.input_mask, self._overhead)
+        costs = PassCosts.of(self.backbone.config, batch.input_ids.device.type, decoder=False)
+        packed = self._packed and can_pack(self.backbone)
+        parts = split_by_length(batch.input_mask, self._overhead, costs, packed=packed)
         if len(parts) == 1:
             return self.score(batch, complement)
         return joined(batch, parts, [self.score(batch.take(part), complement) for part in parts])

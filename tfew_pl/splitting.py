@@ -1,16 +1,18 @@
 """Splitting a training batch into parts of similar length: what padding costs against what a part costs."""
 
+import itertools
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tfew_pl.pass_costs import PassCosts
 from tfew_pl.ranking import ChoiceBatch, ChoiceScores
 
-PART_COST = 4e8
-"""What a forward and backward pass costs beside its tokens on a CPU, in parameters x tokens: some 10 ms of a core."""
-LEAST_OVERHEAD = 32
+PART_COST = 6e8
+"""What a forward and backward pass costs beside its tokens on a CPU, in parameters x tokens: some 15 ms of a core."""
+LEAST_OVERHEAD = 128
 """Tokens: matrix products of fewer rows are slower, whatever the model."""
 
 
@@ -19,12 +21,14 @@ def overhead_in_tokens(model: nn.Module) -> float:
     return max(LEAST_OVERHEAD, PART_COST / sum(p.numel() for p in model.parameters()))
 
 
-def split_by_length(mask: Tensor, overhead: float) -> list[Tensor]:
+def split_by_length(mask: Tensor, overhead: float, costs: PassCosts, *, packed: bool) -> list[Tensor]:
     """The cheapest split of a batch into parts of neighboring lengths; on other devices than a CPU, no split.
 
     Args:
         mask: (batch, source), True on tokens.
-        overhead: what a part costs beside its padded tokens, in tokens.
+        overhead: what a part costs beside its tokens, in tokens.
+        costs: of the encoder.
+        packed: whether parts are packed where that pays.
 
     Returns:
         (part,) indices of examples, together every example once.
@@ -34,10 +38,17 @@ def split_by_length(mask: Tensor, overhead: float) -> list[Tensor]:
         return [everything]
     lengths, order = mask.sum(1).sort(stable=True)
     longest: Sequence[int] = lengths.tolist()
+    total = [0, *itertools.accumulate(longest)]
+
+    def cost(start: int, end: int) -> float:
+        width, sequences = longest[end - 1], end - start
+        padded = costs.padded(sequences, width)
+        least = min(padded, costs.packed(total[end] - total[start], sequences, width)) if packed else padded
+        return overhead + least / costs.vector
+
     cheapest: list[tuple[float, int]] = [(0.0, 0)]  # of the first examples: the cost, and where the last part starts
     for end in range(1, len(longest) + 1):
-        width = longest[end - 1]
-        cheapest.append(min((cheapest[start][0] + overhead + width * (end - start), start) for start in range(end)))
+        cheapest.append(min((cheapest[start][0] + cost(start, end), start) for start in range(end)))
     parts, end = [], len(longest)
     while end:
         start = cheapest[end][1]

@@ -3,6 +3,7 @@
 import multiprocessing
 import resource
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,10 +25,15 @@ def _peak_bytes(model: str, choices: int, tokens: int) -> int:
     torch.set_num_threads(1)
     ours = Ours(workloads.plain_model(model))
     adaptation, backbone = ours.adaptation, ours.module.backbone
-    vocabulary = backbone.config.vocab_size
+    every = workloads.batch(0, backbone.config.vocab_size, choices=choices)
 
     def step(count: int) -> None:
-        batch = workloads.batch(0, vocabulary, choices=count)
+        batch = replace(
+            every,
+            choice_ids=every.choice_ids[:, :count],
+            choice_mask=every.choice_mask[:, :count],
+            gold=torch.zeros_like(every.gold),
+        )
         scores = ranking.score_choices(backbone, batch, complement=True, within=adaptation.passes(None), tokens=tokens)
         (scores.log_probability.sum() + scores.log_complement.sum()).backward()
 
@@ -64,10 +70,11 @@ def _figure(rows: list[dict[str, float]], file: Path) -> None:
 
 def command(
     model: report.ModelName = "t5-small",
+    processes: Annotated[int, typer.Option(min=1, help="The least of so many, as an allocator's holes vary.")] = 3,
     json: report.File = None,
     figure: Annotated[Path | None, typer.Option(help="Draw it to this file.")] = None,
 ) -> None:
-    """Measure the peak memory of a training step's losses and gradients, for 2 to 77 choices; each in a new process.
+    """Measure the peak memory of a training step's losses and gradients, for 2 to 77 choices; each in new processes.
 
     Examples:
         python -m experiments.benchmarks.choice_memory
@@ -78,15 +85,15 @@ def command(
     for choices in CHOICES:
         peaks = []
         for tokens in (10**9, PART):
-            with context.Pool(1) as pool:
-                peaks.append(pool.apply(_peak_bytes, (model, choices, tokens)))
+            with context.Pool(1, maxtasksperchild=1) as pool:
+                peaks.append(min(pool.starmap(_peak_bytes, [(model, choices, tokens)] * processes, chunksize=1)))
         rows.append({"choices": choices, "whole": peaks[0], "parts": peaks[1]})
     columns = (
         Column("choices", "choices", "right"),
         Column("whole", "all at once, MB", "right", lambda value: f"{value / 1e6:.0f}"),
         Column("parts", f"in parts of {PART} tokens, MB", "right", lambda value: f"{value / 1e6:.0f}"),
     )
-    report.report("Peak memory above that of one choice", rows, columns, json, model=model)
+    report.report("Peak memory above that of one choice", rows, columns, json, model=model, processes=processes)
     if figure is not None:
         _figure(rows, figure)
 

@@ -79,7 +79,9 @@ def test_one_graph_holds_for_parts_of_all_sizes(specs: list[RunSpec], monkeypatc
     specs = [dataclasses.replace(spec, recipe=recipe, shots=16) for spec in specs]
     run_group(specs, trainer={"accelerator": "cpu", "callbacks": [CompiledStacks("eager")]})
     assert len(shapes) > 20
-    assert counters["stats"]["unique_graphs"] <= 6  # two, and others where a part has one row or a choice one token
+    # One of the encoder and two of the decoder, whose choices share a start or not; and others where a part has one row
+    # or a choice one token.
+    assert counters["stats"]["unique_graphs"] <= 9
 
 
 @pytest.mark.skipif(not has_compiler(), reason="there is no C++ compiler")

@@ -1,7 +1,8 @@
 """Every fast path against the plain one: transformers' own modules, one batch, all choices at once."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -10,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tfew_pl import splitting
+from tfew_pl import pass_costs, splitting
 from tfew_pl.encoding import Encoded, collate
 from tfew_pl.fused import fuse
 from tfew_pl.method import Adaptation
 from tfew_pl.module import TFewModule, loss_function
+from tfew_pl.pass_costs import PassCosts
 from tfew_pl.ranking import ChoiceBatch, ChoiceScores, score_choices
 from tfew_pl.recipe import Recipe
 from tfew_pl.registry import get_method, registered_methods
@@ -53,6 +55,15 @@ def _gradients(adaptation: nn.Module, value: Tensor) -> list[Tensor]:
     return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in adaptation.parameters()]
 
 
+@contextmanager
+def _costs(move: float, pair: float) -> Iterator[None]:
+    """Whether sequences are packed wherever it makes fewer vectors, and choices share a start, or neither."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pass_costs, "MOVED", {"cpu": move})
+        patch.setattr(pass_costs, "PAIR", pair)
+        yield
+
+
 @pytest.fixture(scope="module", params=["untied", "tied"])
 def pair(request: pytest.FixtureRequest, make_model: Any) -> Any:
     """A plain model and a fused one, each with (IA)3 of three slots."""
@@ -79,6 +90,8 @@ def _plain_losses(model: Any, adaptation: Adaptation, batch: ChoiceBatch) -> tup
     most_tokens=st.integers(1, 6),
     tokens=st.sampled_from([1, 7, 50, 400, 10**9]),
     overhead=st.sampled_from([0.0, 5.0, 1e9]),
+    move=st.sampled_from([0.0, 1e9]),
+    cost_of_pair=st.sampled_from([0.0, 1e9]),
 )
 def test_scores_and_gradients_equal_the_plain_ones(
     pair: Any,
@@ -89,6 +102,8 @@ def test_scores_and_gradients_equal_the_plain_ones(
     most_tokens: int,
     tokens: int,
     overhead: float,
+    move: float,
+    cost_of_pair: float,
 ) -> None:
     examples = make_examples(seed, count, slots=SLOTS, most_choices=most_choices, most_tokens=most_tokens)
     batch = collate(examples)
@@ -97,14 +112,16 @@ def test_scores_and_gradients_equal_the_plain_ones(
     module = TFewModule(fast, of_fast, Recipe(), choices=80)
     module._overhead = overhead
     module.score = lambda batch, complement=False: score_choices(  # type: ignore[method-assign]
-        fast, batch, complement, within=of_fast.passes(batch.slot), tokens=tokens
+        fast, batch, complement, within=of_fast.passes(batch.slot), tokens=tokens, packed=True
     )
-    found = module._score_by_length(batch, True)
+    with _costs(move, cost_of_pair):
+        found = module._score_by_length(batch, True)
+        fast_loss = module.losses(batch)
+        of_fast_loss = _gradients(of_fast, fast_loss)
     _close(found.log_probability, scores.log_probability)
     _close(found.log_complement, scores.log_complement)
-    fast_loss = module.losses(batch)
     _close(fast_loss, loss)
-    one, two = (torch.cat([g.flatten() for g in _gradients(*of)]) for of in ((of_fast, fast_loss), (of_plain, loss)))
+    one, two = (torch.cat([g.flatten() for g in gradients]) for gradients in (of_fast_loss, _gradients(of_plain, loss)))
     _close(one, two)
 
 
@@ -121,9 +138,11 @@ def test_every_method_takes_part_in_fused_modules_and_parts(
     results = []
     for model, tokens in ((plain, 10**9), (fast, 20)):
         adaptation = _attach(model, _setting(model, make_examples, words), method, slots)
-        scores = score_choices(model, batch, complement=True, within=adaptation.passes(batch.slot), tokens=tokens)
-        value = scores.log_probability.sum() + scores.log_complement.sum()
-        results.append([scores.log_probability, scores.log_complement, *_gradients(adaptation, value / 100)])
+        within, packed = adaptation.passes(batch.slot), adaptation.by_vector
+        with _costs(move=0, pair=0):
+            scores = score_choices(model, batch, complement=True, within=within, tokens=tokens, packed=packed)
+            value = scores.log_probability.sum() + scores.log_complement.sum()
+            results.append([scores.log_probability, scores.log_complement, *_gradients(adaptation, value / 100)])
         adaptation.detach()
     for expected, found in zip(*results, strict=True):
         _close(found, expected)
@@ -138,9 +157,11 @@ def test_every_method_takes_part_in_fused_modules_and_parts(
     vectors=st.integers(1, 40),
     tokens=st.sampled_from([1, 50, 10**9]),
 )
+@pytest.mark.parametrize("method", ["prompt-tuning-10", "prefix-tuning"])
 @pytest.mark.parametrize("kind", ["untied", "tied"])
-def test_choices_behind_one_prompt_equal_those_behind_their_own(
+def test_choices_behind_one_start_equal_those_behind_their_own(
     kind: str,
+    method: str,
     make_model: Any,
     make_examples: Examples,
     seed: int,
@@ -149,19 +170,27 @@ def test_choices_behind_one_prompt_equal_those_behind_their_own(
     most_tokens: int,
     vectors: int,
     tokens: int,
+    words: Any,
 ) -> None:
     batch = collate(make_examples(seed, count, slots=SLOTS, most_choices=most_choices, most_tokens=most_tokens))
     model = make_model(kind)
     fuse(model)
-    method = get_method("prompt-tuning-10", {"tokens": vectors})
-    adaptation = method.attach(model, slots=SLOTS, generator=torch.Generator().manual_seed(seed))
-    assert adaptation.before_decoder == vectors
+    generator = torch.Generator().manual_seed(seed)
+    adaptation = get_method(method, {"tokens": vectors}).attach(
+        model,
+        slots=SLOTS,
+        generator=generator,
+        setting=Setting(words, lambda: iter(()), loss_function(model, Recipe())),
+    )
+    before = adaptation.before_decoder
+    assert before == (vectors if method == "prompt-tuning-10" else 0)
     results = []
-    for before in (0, vectors):
+    for pair_cost in (0.0, 1e9):
         within = adaptation.passes(batch.slot)
-        scores = score_choices(model, batch, complement=True, within=within, tokens=tokens, before=before)
-        value = scores.log_probability.sum() + scores.log_complement.sum()
-        results.append([scores.log_probability, scores.log_complement, *_gradients(adaptation, value / 100)])
+        with _costs(move=0, pair=pair_cost):
+            scores = score_choices(model, batch, complement=True, within=within, tokens=tokens, before=before)
+            value = scores.log_probability.sum() + scores.log_complement.sum()
+            results.append([scores.log_probability, scores.log_complement, *_gradients(adaptation, value / 100)])
     for expected, found in zip(*results, strict=True):
         _close(found, expected)
 
@@ -183,7 +212,32 @@ def test_a_prompt_is_run_once_for_all_choices_of_an_example(
     if hooked:
         model.decoder.block[0].register_forward_hook(lambda *_: None)
     TFewModule(model, adaptation, Recipe(), choices=9).score(batch)
-    assert shapes == [(examples, 100 + choices * tokens) if shared else (examples * choices, 100 + tokens)]
+    read = int(batch.choice_mask[:, :, 1:].flatten(1).sum(1).max())  # a choice's last token is not
+    assert shapes == [(examples, 100 + 1 + read) if shared else (examples * choices, 100 + tokens)]
+
+
+@pytest.mark.parametrize(("slots", "trained"), [(1, True), (1, False), (SLOTS, True), (SLOTS, False)])
+def test_a_row_holds_all_examples_of_a_slot_without_padding(
+    slots: int, trained: bool, make_model: Any, make_examples: Examples
+) -> None:
+    model = make_model("untied")
+    fuse(model)
+    adaptation = get_method("ia3").attach(model, slots=slots, generator=torch.Generator())
+    examples = make_examples(2, 4, slots=slots, most_choices=3)
+    batch = collate([*examples, examples[0]])
+    shapes: list[torch.Size] = []
+    for stack in (model.encoder, model.decoder):
+        stack.final_layer_norm.register_forward_pre_hook(lambda _module, inputs: shapes.append(inputs[0].shape[:2]))
+    module = TFewModule(model, adaptation, Recipe(), choices=9)
+    with torch.set_grad_enabled(trained), _costs(move=0, pair=0):
+        module.score(batch)
+    read, start = batch.choice_mask[:, :, 1:].flatten(1).sum(1), 1
+    inputs = batch.input_mask.sum(1).clone()
+    if not trained:
+        inputs[-1] = 0  # read once, for it and its twin
+    of_slot = torch.zeros(len(inputs), dtype=torch.long) if batch.slot is None else batch.slot
+    widths = [max(int(of[of_slot == slot].sum()) for slot in of_slot.unique()) for of in (inputs, read + start)]
+    assert shapes == [(len(of_slot.unique()), width) for width in widths]
 
 
 @pytest.mark.parametrize("kind", ["untied", "tied"])
@@ -198,7 +252,7 @@ def test_every_method_scores_and_trains_in_bfloat16(
     batch = collate(make_examples(6, 4, slots=slots))
     one, two = (_attach(model, _setting(model, make_examples, words), method, slots) for model in (exact, rough))
     assert all(p.dtype == torch.float32 for p in two.parameters())
-    scores = score_choices(rough, batch, True, within=two.passes(batch.slot), tokens=20)
+    scores = score_choices(rough, batch, True, within=two.passes(batch.slot), tokens=20, packed=two.by_vector)
     assert scores.log_probability.dtype == torch.float32
     value = scores.log_probability.sum() + scores.log_complement.sum()
     assert all(gradient.isfinite().all() and gradient.any() for gradient in _gradients(two, value))
@@ -212,20 +266,30 @@ def test_every_method_scores_and_trains_in_bfloat16(
 
 
 @settings(max_examples=50)
-@given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=12), overhead=st.floats(0, 100))
-def test_the_split_is_the_cheapest_of_neighbors(lengths: list[int], overhead: float) -> None:
+@given(
+    lengths=st.lists(st.integers(1, 30), min_size=1, max_size=12),
+    overhead=st.floats(0, 100),
+    costs=st.builds(PassCosts, vector=st.just(8.0), pair=st.floats(0, 2), move=st.floats(0, 4)),
+    packed=st.booleans(),
+)
+def test_the_split_is_the_cheapest_of_neighbors(
+    lengths: list[int], overhead: float, costs: PassCosts, packed: bool
+) -> None:
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-    parts = splitting.split_by_length(mask, overhead)
+    parts = splitting.split_by_length(mask, overhead, costs, packed=packed)
     assert sorted(torch.cat(parts).tolist()) == list(range(len(lengths)))
 
-    def cost(sizes: list[int]) -> float:
-        total, start, ordered = 0.0, 0, sorted(lengths)
-        for size in sizes:
-            total += overhead + size * ordered[start + size - 1]
-            start += size
-        return total
+    def of_part(part: list[int]) -> float:
+        attended = len(part) * max(part) ** 2 * costs.pair
+        padded = len(part) * max(part) * costs.vector + attended
+        together = sum(part) * (costs.vector + costs.move) + attended
+        return overhead + (min(padded, together) if packed else padded) / costs.vector
 
-    found = sum(overhead + len(part) * max(lengths[i] for i in part.tolist()) for part in parts)
+    def cost(sizes: list[int]) -> float:
+        ordered = iter(sorted(lengths))
+        return sum(of_part([next(ordered) for _ in range(size)]) for size in sizes)
+
+    found = sum(of_part([lengths[i] for i in part.tolist()]) for part in parts)
     count = len(lengths)
     for cuts in range(2 ** min(count - 1, 9)):
         sizes, size = [], 1
@@ -239,7 +303,7 @@ def test_the_split_is_the_cheapest_of_neighbors(lengths: list[int], overhead: fl
 
 def test_only_a_cpu_splits_a_batch() -> None:
     mask = torch.ones(4, 9, dtype=torch.bool, device="meta")
-    assert len(splitting.split_by_length(mask, 0.0)) == 1
+    assert len(splitting.split_by_length(mask, 0.0, PassCosts(1, 0, 0), packed=False)) == 1
 
 
 def test_memory_does_not_grow_with_the_choices(make_model: Any) -> None:
