@@ -75,7 +75,7 @@ def test_one_graph_holds_for_parts_of_all_sizes(specs: list[RunSpec], monkeypatc
         return call
 
     monkeypatch.setattr(torch, "compile", noted)
-    recipe = Recipe(steps=8, batch_size=8, pretrained=False)
+    recipe = Recipe(steps=6, batch_size=8, pretrained=False)
     specs = [dataclasses.replace(spec, recipe=recipe, shots=16) for spec in specs]
     run_group(specs, trainer={"accelerator": "cpu", "callbacks": [CompiledStacks("eager")]})
     assert len(shapes) > 20

@@ -62,7 +62,7 @@ def test_many_choices_take_less_memory_in_parts(
 ) -> None:
     module = importlib.import_module("experiments.benchmarks.choice_memory")
     monkeypatch.setattr(module, "CHOICES", (60,))
-    module.command(model="pocket-t0", processes=2, json=tmp_path / "found.json", figure=tmp_path / "found.png")
+    module.command(model="pocket-t0", processes=1, json=tmp_path / "found.json", figure=tmp_path / "found.png")
     (row,) = json.loads((tmp_path / "found.json").read_text())["rows"]
     assert row["choices"] == 60
     assert 0 < row["parts"] < row["whole"] / 2
