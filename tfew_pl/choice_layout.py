@@ -22,33 +22,32 @@ class SideBySide:
     ids: Tensor
     """(batch, length), the decoder's input: the start, then each choice without its last token."""
     position: Tensor
-    """(batch, length), how far from the start."""
+    """(batch, length), how far from the start; (1, length) where rows are alike."""
     sequence: Tensor
-    """(batch, length), which choice, -1 for the start, which all of them see, and -2 for padding."""
+    """As `position`: which choice, -1 for the start, which all of them see, and -2 for padding."""
+    present: Tensor
+    """(batch, length), True where a token is scored under the state."""
     state: Tensor
     """(tokens,), of each of the choices' tokens, the place among batch x length of what it is scored under."""
 
-    @property
-    def present(self) -> Tensor:
-        """(batch, length), True where there is no padding: under each of these states a token is scored."""
-        return self.sequence != _PADDING
 
-
-def side_by_side(ids: Tensor, mask: Tensor, start: int) -> SideBySide:
+def side_by_side(ids: Tensor, mask: Tensor, start: int, *, alike: bool = False) -> SideBySide:
     """Puts each example's choices one after another.
 
     Args:
         ids: (batch, choices, tokens).
         mask: (batch, choices, tokens), True on tokens.
         start: id from which the decoder starts.
+        alike: whether rows keep their padding, so that what attention adds to scores is one for all of them.
     """
     examples, choices, tokens = ids.shape
     read = mask[:, :, 1:]  # a choice's last token is not read
-    place = read.flatten(1).cumsum(1).view(read.shape)  # of each token that is read, in its row
-    length = read.flatten(1).sum(1) + 1  # (batch,)
+    stands = torch.ones_like(read) if alike else read
+    place = stands.flatten(1).cumsum(1).view(read.shape)  # of each token that is read, in its row
+    length = stands.flatten(1).sum(1) + 1  # (batch,)
     shape = (examples, int(length.max()))
-    row, choice, token = read.nonzero(as_tuple=True)
-    at = (row, place[read])
+    row, choice, token = stands.nonzero(as_tuple=True)
+    at = (row, place[stands])
 
     def filled(first: int, rest: Tensor, padding: int) -> Tensor:
         full = torch.full(shape, padding, dtype=ids.dtype, device=ids.device)
@@ -59,10 +58,12 @@ def side_by_side(ids: Tensor, mask: Tensor, start: int) -> SideBySide:
     starts = torch.arange(examples, device=ids.device) * shape[1]
     state = starts[:, None, None].expand(examples, choices, tokens).clone()
     state[:, :, 1:] += place
+    rows = 1 if alike else examples
     return SideBySide(
-        ids=filled(start, ids[:, :, :-1][read], start),
-        position=filled(0, token + 1, 0),
-        sequence=filled(-1, choice, _PADDING),
+        ids=filled(start, ids[:, :, :-1][stands], start),
+        position=filled(0, token + 1, 0)[:rows],
+        sequence=filled(-1, choice, _PADDING)[:rows],
+        present=filled(1, read[stands].to(ids.dtype), 0).bool(),
         state=state[mask],
     )
 
@@ -79,5 +80,6 @@ def pays(decoder: nn.Module, mask: Tensor, before: int) -> bool:
         return False  # dropout would drop the same of one start for all choices
     _, choices, tokens = mask.shape
     costs = PassCosts.of(decoder.config, mask.device.type, decoder=True)
-    together = before + 1 + int(mask[:, :, 1:].flatten(1).sum(1).max())
+    read = choices * (tokens - 1) if before else int(mask[:, :, 1:].flatten(1).sum(1).max())
+    together = before + 1 + read
     return costs.padded(1, together) <= costs.padded(choices, before + tokens)

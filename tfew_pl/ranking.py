@@ -255,7 +255,7 @@ def _score_tokens(
     ids = batch.choice_ids[:, part]
     wrong = (mask & ~_is_gold(batch)[:, part]) if complement else None
     if pays(backbone.decoder, mask, before):
-        hidden, state = _side_by_side(backbone, states, batch.input_mask, ids, mask, within)
+        hidden, state = _side_by_side(backbone, states, batch.input_mask, ids, mask, within, before)
     else:
         hidden, state = _one_below_another(backbone, states.apart(), batch.input_mask, ids, mask, within)
     if backbone.config.scale_decoder_outputs:
@@ -277,6 +277,7 @@ def _side_by_side(
     ids: Tensor,
     mask: Tensor,
     within: Within,
+    before: int,
 ) -> tuple[Tensor, Tensor]:
     """The states under which tokens are scored, and which of them each token is scored under.
 
@@ -286,11 +287,12 @@ def _side_by_side(
         ids: (batch, choices, tokens).
         mask: (batch, choices, tokens), True on tokens.
         within: see `Within`.
+        before: vectors that the adaptation puts before the decoder's input: of many, rows are alike.
 
     Returns:
         (states, d_model) and (tokens,).
     """
-    layout = side_by_side(ids, mask, DECODER_START)
+    layout = side_by_side(ids, mask, DECODER_START, alike=before > 0)
     input_ids, rows, packing = layout.ids, states.rows, None
     if rows is not None:
         packing = Packing.of(layout.present, rows.row)

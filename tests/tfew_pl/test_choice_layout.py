@@ -20,6 +20,17 @@ def test_choices_stand_behind_one_start() -> None:
     assert layout.state.tolist() == [0, 1, 2, 0, 3, 4, 5]
 
 
+def test_rows_may_be_alike() -> None:
+    ids = torch.tensor([[[5, 6, 1], [7, 1, 0]], [[8, 1, 0], [0, 0, 0]]])
+    mask = torch.tensor([[[1, 1, 1], [1, 1, 0]], [[1, 1, 0], [0, 0, 0]]]).bool()
+    layout = side_by_side(ids, mask, start=0, alike=True)
+    assert layout.ids.tolist() == [[0, 5, 6, 7, 1], [0, 8, 1, 0, 0]]
+    assert layout.position.tolist() == [[0, 1, 2, 1, 2]]
+    assert layout.sequence.tolist() == [[-1, 0, 0, 1, 1]]
+    assert layout.present.tolist() == [[True, True, True, True, False], [True, True, False, False, False]]
+    assert layout.state.tolist() == [0, 1, 2, 0, 3, 5, 6]
+
+
 def test_choices_of_one_token_are_scored_under_the_start_alone() -> None:
     layout = side_by_side(torch.tensor([[[5], [6]]]), torch.ones(1, 2, 1, dtype=torch.bool), start=0)
     assert (layout.ids.tolist(), layout.state.tolist()) == ([[0]], [0, 0])
