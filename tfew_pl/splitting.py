@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from tfew_pl.pass_costs import PassCosts
 from tfew_pl.ranking import ChoiceBatch, ChoiceScores
 
-PART_COST = 6e8
-"""What a forward and backward pass costs beside its tokens on a CPU, in parameters x tokens: some 15 ms of a core."""
+PART_COST = 4e8
+"""What a forward and backward pass costs beside its tokens on a CPU, in parameters x tokens: some 10 ms of a core."""
 LEAST_OVERHEAD = 128
 """Tokens: matrix products of fewer rows are slower, whatever the model."""
 
