@@ -8,8 +8,8 @@ from typing import Any
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Subset
 
+from tfew_pl.choices import ChoiceBatch
 from tfew_pl.encoding import Encoded, PromptEncoder, collate, in_slot
-from tfew_pl.ranking import ChoiceBatch
 from tfew_pl.tasks.task import Row
 from tfew_pl.trainer import micro_batch
 

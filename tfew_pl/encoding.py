@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from tfew_pl.choices import ChoiceBatch
 from tfew_pl.errors import UserError
 from tfew_pl.prompts import PromptTemplate
-from tfew_pl.ranking import ChoiceBatch
 from tfew_pl.tasks.task import INPUT_TOKENS, UNLABELED, Row, Task
 
 END_OF_INPUT = "\n"

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tfew_pl.ranking import ChoiceBatch, ChoiceScores
+from tfew_pl.choices import ChoiceBatch, ChoiceScores
 
 RELEASE_OFFSET = 0.01
 """What the release adds inside the unlikelihood's logarithm."""

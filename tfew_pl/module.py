@@ -12,13 +12,14 @@ from transformers import T5ForConditionalGeneration, get_linear_schedule_with_wa
 
 from tfew_pl import losses
 from tfew_pl.adafactor import SlotAdafactor, clip_slots
+from tfew_pl.choices import ChoiceBatch, ChoiceScores
 from tfew_pl.icl.cached import CachedContexts
 from tfew_pl.losses import Counts, one_device
 from tfew_pl.method import Adaptation
 from tfew_pl.pass_costs import PassCosts
 from tfew_pl.predictions import RankedChoices
 from tfew_pl.processes import mean_over_devices
-from tfew_pl.ranking import ChoiceBatch, ChoiceScores, can_pack, score_choices
+from tfew_pl.ranking import can_pack, score_choices
 from tfew_pl.recipe import Recipe
 from tfew_pl.splitting import joined, overhead_in_tokens, split_by_length
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from tfew_pl.ranking import ChoiceBatch
+from tfew_pl.choices import ChoiceBatch
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tfew_pl.choices import ChoiceBatch, ChoiceScores
 from tfew_pl.pass_costs import PassCosts
-from tfew_pl.ranking import ChoiceBatch, ChoiceScores
 
 PART_COST = 4e8
 """What a forward and backward pass costs beside its tokens on a CPU, in parameters x tokens: some 10 ms of a core."""

@@ -9,11 +9,12 @@ from transformers import Adafactor, T5ForConditionalGeneration
 
 from tfew_pl import losses
 from tfew_pl.adafactor import SlotAdafactor, clip_slots
+from tfew_pl.choices import ChoiceBatch, ChoiceScores
 from tfew_pl.errors import UserError
 from tfew_pl.fused import fuse
 from tfew_pl.ia3 import IA3
 from tfew_pl.module import TFewModule
-from tfew_pl.ranking import DECODER_START, ChoiceBatch, ChoiceScores
+from tfew_pl.ranking import DECODER_START
 from tfew_pl.recipe import Recipe
 
 LEARNING_RATE = 3e-3

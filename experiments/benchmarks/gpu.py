@@ -11,9 +11,9 @@ from transformers import T5Config, T5ForConditionalGeneration
 from experiments.benchmarks import report, workloads
 from experiments.benchmarks.contenders import Ours, Peft
 from experiments.output import Column
+from tfew_pl.choices import ChoiceBatch
 from tfew_pl.costs import count_flops, peak_memory_bytes
 from tfew_pl.errors import UserError
-from tfew_pl.ranking import ChoiceBatch
 
 STEPS = 1000
 INPUT_TOKENS = (90, 100)

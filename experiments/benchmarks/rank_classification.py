@@ -4,9 +4,9 @@ import torch
 
 from experiments.benchmarks import report, timing, workloads
 from experiments.benchmarks.contenders import Ours, Peft, contenders
+from tfew_pl.choices import ChoiceBatch
 from tfew_pl.datamodule import CPU_EVALUATION_TOKENS, EvaluationBatches
 from tfew_pl.encoding import Encoded, collate
-from tfew_pl.ranking import ChoiceBatch
 
 EXAMPLES = 32
 """That are ranked in a round."""

@@ -9,8 +9,8 @@ from torch import nn
 from transformers import T5Config, T5ForConditionalGeneration
 
 from tfew_pl.backbones import load_backbone
+from tfew_pl.choices import ChoiceBatch
 from tfew_pl.encoding import Encoded, collate
-from tfew_pl.ranking import ChoiceBatch
 
 INPUT_TOKENS = (40, 140)
 CHOICE_TOKENS = (2, 6)

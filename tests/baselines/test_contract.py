@@ -13,11 +13,12 @@ from transformers import T5ForConditionalGeneration
 
 from tfew_pl.adafactor import SlotAdafactor, clip_slots
 from tfew_pl.adaptation_file import load_into, to_bytes
+from tfew_pl.choices import ChoiceBatch
 from tfew_pl.encoding import Encoded, collate
 from tfew_pl.errors import UserError
 from tfew_pl.method import Adaptation, Method
 from tfew_pl.module import TFewModule
-from tfew_pl.ranking import ChoiceBatch, score_choices
+from tfew_pl.ranking import score_choices
 from tfew_pl.recipe import Recipe
 from tfew_pl.registry import get_method, registered_methods
 

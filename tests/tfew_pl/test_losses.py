@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tfew_pl.choices import ChoiceBatch, ChoiceScores
 from tfew_pl.encoding import Encoded, collate
 from tfew_pl.losses import length_norm_loss, lm_loss, release_unlikelihood_loss, unlikelihood_loss
-from tfew_pl.ranking import ChoiceBatch, ChoiceScores
 
 Values = dict[tuple[int, int, int], float]
 """log p of a token by example, choice and position."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tfew_pl.encoding import Encoded, collate
 from tfew_pl.ia3 import IA3
-from tfew_pl.ranking import ChoiceScores, score_choices
+from tfew_pl.ranking import score_choices
 from tfew_pl.registry import get_method
 
 
@@ -192,14 +192,6 @@ def test_equal_inputs_of_a_slot_are_encoded_once(method: str, make_model: Any, m
     torch.testing.assert_close(found.log_probability, exact.log_probability.detach(), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(found.log_complement, exact.log_complement.detach(), atol=1e-5, rtol=1e-5)
     assert collate(examples[3:5]).twin is None
-
-
-@pytest.mark.parametrize("normalized", [False, True])
-def test_total_sums_or_averages_and_leaves_out_missing_choices(normalized: bool) -> None:
-    log_probability = torch.tensor([[[-1.0, -3.0, 0.0], [-2.0, 0.0, 0.0], [0.0, 0.0, 0.0]]])
-    mask = torch.tensor([[[1, 1, 0], [1, 0, 0], [0, 0, 0]]]).bool()
-    total = ChoiceScores(log_probability, torch.zeros(1, 3, 3)).total(mask, normalized)
-    assert total.tolist() == [[-2.0 if normalized else -4.0, -2.0, -math.inf]]
 
 
 def test_bfloat16_scores_are_float32_and_close(make_model: Callable[..., Any], make_examples: Any) -> None:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from tfew_pl.choices import ChoiceBatch, ChoiceScores
 from tfew_pl.errors import UserError
-from tfew_pl.ranking import ChoiceBatch, ChoiceScores, score_choices
+from tfew_pl.ranking import score_choices
 
 
 class CachedContexts:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from tfew_pl.choices import ChoiceBatch
 from tfew_pl.datamodule import EvaluationBatches
 from tfew_pl.encoding import Encoded
-from tfew_pl.ranking import ChoiceBatch
 
 CONTENT_FREE = ("N/A", "[MASK]", "")
 """Queries that ask nothing (Zhao et al. 2021, Sec. 5)."""

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tfew_pl.choices import ChoiceBatch
 from tfew_pl.encoding import Encoded, collate
 from tfew_pl.icl.calibration import CONTENT_FREE, calibrate
-from tfew_pl.ranking import ChoiceBatch
 
 YES_NO, THREE = ((2,), (3,)), ((2,), (3,), (4,))
 EXAMPLES = [
