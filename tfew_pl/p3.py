@@ -142,7 +142,9 @@ def _stream(name: str, seed: int, source: str) -> Iterator[tuple[str, str]]:
         for epoch in range(1 << 30):
             order = random.Random(f"p3 {seed} {name} {epoch}").randrange(1 << 31)
             empty = True
-            for row in rows.shuffle(seed=order, buffer_size=SHUFFLE_BUFFER):
+            # One shard after another, in an order of the pass's own: of several at once, each configuration would have
+            # as many threads, hundreds of which are waited for seconds each when a training ends.
+            for row in rows.shuffle(seed=order, buffer_size=SHUFFLE_BUFFER, max_buffer_input_shards=1):
                 text, target = _text(row, INPUT, name), _text(row, TARGET, name)
                 if target:
                     empty = False

@@ -1,6 +1,7 @@
 """The mixture of P3, from files in the hub's layouts."""
 
 import re
+import threading
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -76,6 +77,13 @@ def test_the_seed_decides_the_order_and_every_pass_has_its_own(folder: Path) -> 
     assert set(one) == set(two)
     assert one != two
     assert one != sorted(one)
+
+
+def test_no_configuration_has_threads_of_its_own(folder: Path) -> None:
+    before = threading.active_count()
+    mixture = examples(0, str(folder))
+    assert len(list(islice(mixture, 400))) == 400
+    assert threading.active_count() == before
 
 
 @pytest.mark.parametrize(
