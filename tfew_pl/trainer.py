@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from tfew_pl.errors import UserError
@@ -52,10 +53,14 @@ def make_trainer(
     if isinstance(given["strategy"], ShardedBackbone):
         settings["inference_mode"] = False  # what is gathered in it could not take part in a later backward pass
     try:
-        return pl.Trainer(**{**settings, **given, "callbacks": callbacks})
+        trainer = pl.Trainer(**{**settings, **given, "callbacks": callbacks})
     except (MisconfigurationException, ValueError) as error:
         flags = ", ".join(f"{name} {value}" for name, value in (options or {}).items() if name != "callbacks")
         raise UserError(f"cannot compute with {flags}: {str(error).strip().splitlines()[0]}") from error
+    # With `deterministic`, PyTorch also writes over all memory that it takes, against programs that read it first. None
+    # here does, and the writing takes up to a tenth of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    return trainer
 
 
 def micro_batch(trainer: pl.Trainer, batch_size: int) -> int:
