@@ -4,7 +4,8 @@ Liu et al. 2022, App. D, replace the projection to a matrix by an outer product 
 release trains one dimension less than the 500,000 and 20,000 that it is asked for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, ClassVar
@@ -117,6 +118,13 @@ class IntrinsicSAIDAdaptation(WeightAdaptation):
                 moves.register_hook(lambda _gradient: self._forget())
             self._parts = parts
         return parts
+
+    @contextmanager
+    def ahead(self, stack: nn.Module) -> Iterator[None]:
+        """The same as of any that changes weights; the projection is made, too."""
+        self._moves()
+        with super().ahead(stack):
+            yield
 
     def factors(self, name: str) -> tuple[Tensor, Tensor]:
         """λ u, (out,), and a + v, (in,), whose outer product moves an out x in matrix."""

@@ -1,7 +1,8 @@
 """Training the backbone's layer norms, which most methods of the release do beside their own parameters."""
 
 import dataclasses
-from functools import partial
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,13 +37,18 @@ class NormAdaptation(Adaptation):
                 key = path.replace(".", "/")
                 self.norms[key] = nn.Parameter(module.weight.detach().float().repeat(slots, 1))
                 self._norm_modules[key] = module
-                self.replace_forward(module, partial(self._normalized, module, self.norms[key]))
+                self.replace_forward(module, self._normalizing(module, self.norms[key]))
 
-    def _normalized(self, module: nn.Module, bank: Tensor, x: Tensor) -> Tensor:
-        """(rows, tokens, d_model) -> the same, in the precision that T5's own norm gives."""
-        weight = self.select(bank, len(x))  # (rows or 1, d_model)
-        weight = weight[0] if len(weight) == 1 else weight.unsqueeze(1)
-        return rms_norm(x, weight, module.variance_epsilon).to(module.weight.dtype)  # type: ignore[arg-type]
+    def _normalizing(self, module: Any, bank: Tensor) -> Callable[[Tensor], Tensor]:
+        """A norm's forward; a function, which a compiled graph knows by its code when there is a new one."""
+
+        def normalized(x: Tensor) -> Tensor:
+            """(rows, tokens, d_model) -> the same, in the precision that T5's own norm gives."""
+            weight = self.select(bank, len(x))  # (rows or 1, d_model)
+            weight = weight[0] if len(weight) == 1 else weight.unsqueeze(1)
+            return rms_norm(x, weight, module.variance_epsilon).to(module.weight.dtype)
+
+        return normalized
 
     @torch.no_grad()
     def merge_norms(self) -> None:

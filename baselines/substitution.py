@@ -1,7 +1,8 @@
 """Adaptations that change weights: a module computes with other weights than its own, for the length of a call."""
 
 from abc import abstractmethod
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -41,6 +42,7 @@ class WeightAdaptation(Adaptation):
         self._own = dict(backbone.named_parameters())
         names = {id(parameter): name for name, parameter in self._own.items()}
         self._places: dict[str, list[tuple[nn.Module, str]]] = {name: [] for name in self._own}
+        self._substituted: list[tuple[nn.Module, str, str]] = []
         for module in backbone.modules():
             for local, parameter in module.named_parameters(recurse=False):
                 self._places[names[id(parameter)]].append((module, local))
@@ -70,6 +72,28 @@ class WeightAdaptation(Adaptation):
                 parameters[local] = own
 
         self.replace_forward(module, forward)
+        self._substituted.append((module, local, name))
+
+    @contextmanager
+    def ahead(self, stack: nn.Module) -> Iterator[None]:
+        """Within it, the stack's modules compute with weights that are made once, and that autograd keeps.
+
+        Memory: a copy of the stack's weights.
+        """
+        within = set(stack.modules())
+        weights: dict[str, Tensor] = {}
+        with ExitStack() as undo:
+            for module, local, name in self._substituted:
+                if module not in within:
+                    continue
+                weight = weights[name] if name in weights else weights.setdefault(name, self.weight(name))
+                instances, parameters = vars(module), module._parameters
+                forward, own = instances.pop("forward", None), parameters[local]
+                parameters[local] = weight  # type: ignore[assignment]  # as in `_substitute_in`
+                undo.callback(parameters.__setitem__, local, own)
+                if forward is not None:
+                    undo.callback(instances.__setitem__, "forward", forward)
+            yield
 
     def _made_anew(self, name: str, weight: Tensor) -> saved_tensors_hooks:
         """Autograd keeps, of a weight and its views, the shape only; the rest as it would, checkpointed or not."""

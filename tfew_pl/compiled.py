@@ -2,10 +2,14 @@
 
 PyTorch's compiler fuses what stands between the matrix products. What it makes holds for all lengths and numbers of
 examples, and is made once for each number of choices; where these share a start (see `choice_layout`), once for all.
-Another process finds it in the compiler's cache. Compiled stacks are given padded sequences, not packed ones. On a CPU
-it takes a quarter off a training step of the pocket backbones, and pays from about ten trainings of a method on: it is
-off unless asked for. Numbers differ in rounding from those of a training without it, and, as the compiler goes by the
-first shapes that it sees, a training that is taken up again may differ in rounding from one that was not interrupted.
+The next trainings of a process use it again, of other seeds and tasks too, except with prefix tuning, and with a FISH
+mask that leaves out other tensors; another process finds it in the compiler's cache. Compiled stacks are given padded
+sequences, not packed ones, and weights that a method changes are made for a whole stack at a time.
+
+On a CPU it takes a tenth to a third off a training step of the pocket backbones (results/benchmarks), and pays from
+about ten trainings of a method on: it is off unless asked for. Numbers differ in rounding from those of a training
+without it, and, as the compiler goes by the first shapes that it sees, a training that is taken up again may differ in
+rounding from one that was not interrupted.
 """
 
 import shutil
@@ -15,11 +19,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tfew_pl.errors import UserError
+from tfew_pl.method import Adaptation
 from tfew_pl.quiet import quiet_compiler
-from tfew_pl.registry import get_method, registered_classifiers
+from tfew_pl.registry import registered_classifiers
 from tfew_pl.spec import RunSpec
 
 LARGEST_NUMBER_OF_GRAPHS = 64
@@ -42,10 +47,8 @@ def require_compiler() -> None:
 
 
 def can_be_compiled(spec: RunSpec) -> bool:
-    """Whether a run trains a method that changes activations, not weights: then stacks compile to one graph each."""
-    if not spec.trains or spec.method in registered_classifiers():
-        return False
-    return get_method(spec.method, spec.options).slotted
+    """Whether a run trains a method on a backbone; SetFit and its like train one of their own."""
+    return spec.trains and spec.method not in registered_classifiers()
 
 
 class CompiledStacks(pl.Callback):
@@ -73,7 +76,7 @@ class CompiledStacks(pl.Callback):
         self._undo.enter_context(settings)
         for stack in (module.backbone.encoder, module.backbone.decoder):
             if "forward" not in vars(stack):  # otherwise an adaptation has put its own there
-                vars(stack)["forward"] = _compiled(stack.forward, module.adaptation, self._backend)
+                vars(stack)["forward"] = _compiled(stack, module.adaptation, self._backend)
                 self._undo.callback(vars(stack).pop, "forward")
 
     def on_fit_end(self, trainer: pl.Trainer, module: Any) -> None:
@@ -85,9 +88,9 @@ class CompiledStacks(pl.Callback):
         self.on_fit_end(trainer, module)
 
 
-def _compiled(forward: Callable[..., Any], adaptation: Any, backend: str | Callable[..., Any]) -> Callable[..., Any]:
+def _compiled(stack: nn.Module, adaptation: Adaptation, backend: str | Callable[..., Any]) -> Callable[..., Any]:
     with quiet_compiler():
-        compiled = torch.compile(forward, backend=backend)
+        compiled = torch.compile(stack.forward, backend=backend)
 
     def call(**inputs: Any) -> Any:
         # Parts of a batch are views of it, and a graph holds for one layout.
@@ -95,7 +98,7 @@ def _compiled(forward: Callable[..., Any], adaptation: Any, backend: str | Calla
         for value in (*inputs.values(), adaptation.slot_of_example):
             if isinstance(value, Tensor):
                 _may_vary(value)
-        with quiet_compiler():
+        with adaptation.ahead(stack), quiet_compiler():
             return compiled(**inputs)
 
     return call

@@ -8,7 +8,7 @@ A method that changes weights, which a batch shares, has one slot, and says so b
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -135,6 +135,16 @@ class Adaptation(nn.Module):
         if rows not in self._slot_of_row:
             self._slot_of_row[rows] = _repeated(index, rows)
         return bank.index_select(0, self._slot_of_row[rows])
+
+    def ahead(self, stack: nn.Module) -> AbstractContextManager[None]:
+        """Within it, what the method otherwise makes while a stack computes is made, so that the stack can be compiled.
+
+        Here, there is nothing such.
+
+        Args:
+            stack: of the backbone, the encoder or the decoder.
+        """
+        return nullcontext()
 
     def detach(self) -> None:
         """Leaves the backbone as it was, hooks and all. The parameters stay in this object."""

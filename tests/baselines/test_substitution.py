@@ -52,6 +52,29 @@ def test_modules_compute_with_the_substitutes(kind: str, make_model: Any, make_e
     torch.testing.assert_close(adaptation.factor.grad[0], total, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["untied", "tied"])
+def test_weights_made_ahead_are_made_once_and_are_gone_afterwards(kind: str, make_model: Any) -> None:
+    model = make_model(kind).requires_grad_(False)
+    adaptation = _Scaled(model)
+    ids = torch.tensor([[5, 6, 7, 1]])
+    expected = model.encoder(input_ids=ids).last_hidden_state
+    before = {module: (vars(module).get("forward"), dict(module._parameters)) for module in model.modules()}
+    adaptation.made.clear()
+    with adaptation.ahead(model.encoder):
+        found = model.encoder(input_ids=ids).last_hidden_state
+        assert not any("forward" in vars(module) for module in model.encoder.modules())
+    assert set(adaptation.made.values()) == {1}
+    assert {name for name in adaptation.made if name.startswith("decoder")} == set()
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    gradients = [torch.autograd.grad(states.sum(), adaptation.factor)[0] for states in (found, expected)]
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-4)
+    with pytest.raises(RuntimeError, match="stop"), adaptation.ahead(model.decoder):
+        raise RuntimeError("stop")
+    for module, (forward, parameters) in before.items():
+        assert vars(module).get("forward") is forward
+        assert all(module._parameters[name] is own for name, own in parameters.items())
+
+
 def test_autograd_keeps_no_matrix(make_model: Any, make_examples: Examples) -> None:
     model = make_model().requires_grad_(False)
     adaptation = _Scaled(model)

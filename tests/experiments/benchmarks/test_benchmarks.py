@@ -9,8 +9,9 @@ import torch
 
 from experiments.benchmarks import page, timing, workloads
 from experiments.benchmarks.contenders import Ours, Peft, contenders
+from tfew_pl.choices import ChoiceBatch
+from tfew_pl.compiled import CompiledStacks
 from tfew_pl.errors import UserError
-from tfew_pl.ranking import ChoiceBatch
 from tfew_pl.store import RunStore
 
 ON_A_CPU = ("training_step", "rank_classification", "slots", "matrix_products")
@@ -55,6 +56,26 @@ def test_mixed_tasks_are_timed_against_one_after_another(
     assert [row["ratio"] for row in rows[::2]] == [1.0, 1.0]
     assert all(row["median_ms"] > 0 for row in rows)
     assert "in turn" in capsys.readouterr().out
+
+
+def test_compiled_steps_are_timed_beside_plain_ones(
+    backbone_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("experiments.benchmarks.compiled_step")
+    monkeypatch.setattr(torch, "set_num_threads", lambda _count: None)
+    backends: list[str] = []
+
+    def compiled() -> CompiledStacks:
+        backends.append("eager")
+        return CompiledStacks("eager")
+
+    monkeypatch.setattr(module, "CompiledStacks", compiled)
+    module.command(model=str(backbone_folder), method=["full"], rounds=1, json=tmp_path / "found.json")
+    (row,) = json.loads((tmp_path / "found.json").read_text())["rows"]
+    assert row["method"] == "full"
+    assert row["plain/compiled"] == pytest.approx(row["plain_ms"] / row["compiled_ms"])
+    assert backends == ["eager"] * 2, "one of the two trainings, and one before them"
+    assert "plain / compiled" in capsys.readouterr().out
 
 
 def test_many_choices_take_less_memory_in_parts(

@@ -1,0 +1,100 @@
+"""A training step of each method, with the stacks compiled and without."""
+
+import statistics
+import time
+from typing import Annotated, Any
+
+import pytorch_lightning as pl
+import torch
+import typer
+
+from experiments.benchmarks import report
+from experiments.benchmarks.timing import Clock
+from experiments.output import Column
+from tfew_pl.compiled import CompiledStacks
+from tfew_pl.recipe import Recipe
+from tfew_pl.registry import get_method, registered_methods
+from tfew_pl.run import run_group
+from tfew_pl.spec import Evaluation, RunSpec
+from tfew_pl.tasks.splits import OFFICIAL_SEEDS
+
+STEPS = 20
+"""Of a training."""
+FIRST = 8
+"""In which the compiler meets what there is."""
+
+
+class _StepTimes(pl.Callback):
+    def __init__(self, clock: Clock) -> None:
+        self._read = time.perf_counter if clock == "wall" else time.process_time
+        self.seconds: list[float] = []
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self._start = self._read()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.seconds.append(self._read() - self._start)
+
+
+def _training(method: str, model: str, task: str, clock: Clock, *, compiled: bool) -> tuple[float, float]:
+    """Seconds of a step, and of the first steps beside that; of a run, of the five together where there are slots."""
+    seeds = OFFICIAL_SEEDS if get_method(method).slotted else OFFICIAL_SEEDS[:1]
+    recipe = Recipe(**{**get_method(method).recipe, "steps": STEPS, "pretrained": False})
+    few = Evaluation(examples=1, templates=1)
+    specs = [RunSpec(task, model, method, recipe=recipe, evaluation=few, seed=seed) for seed in seeds]
+    times = _StepTimes(clock)
+    run_group(specs, trainer={"callbacks": [times, *([CompiledStacks()] if compiled else [])]})
+    step = statistics.median(times.seconds[FIRST:])
+    return step / len(specs), (sum(times.seconds[:FIRST]) - FIRST * step) / len(specs)
+
+
+def command(
+    model: Annotated[str, typer.Option(help="A backbone's alias, hub id or folder.")] = "pocket-t0",
+    task: Annotated[str, typer.Option(help="Whose examples are trained on.")] = "rte",
+    method: Annotated[list[str] | None, typer.Option(help="Of these alone; may be given several times.")] = None,
+    rounds: report.Rounds = 3,
+    threads: report.Threads = 1,
+    clock: report.ClockName = "wall",
+    json: report.File = None,
+) -> None:
+    """Time a training step of every method, compiled and not, in trainings that take turns.
+
+    What the first steps take beside is the compiler's work for a training, those after a process's first.
+
+    Examples:
+        python -m experiments.benchmarks.compiled_step
+        python -m experiments.benchmarks.compiled_step --method lora --method full --clock processor
+    """
+    torch.set_num_threads(threads)
+    rows: list[dict[str, object]] = []
+    for name in method or sorted(registered_methods()):
+        _training(name, model, task, clock, compiled=True)  # fills the compiler's cache
+        pairs = [
+            [_training(name, model, task, clock, compiled=compiled) for compiled in (False, True)]
+            for _ in range(rounds)
+        ]
+        plain, compiled = (1e3 * statistics.median(step for step, _ in side) for side in zip(*pairs, strict=True))
+        rows.append(
+            {
+                "method": name,
+                "plain_ms": plain,
+                "compiled_ms": compiled,
+                "plain/compiled": statistics.median(one[0] / two[0] for one, two in pairs),
+                "compiling_s": statistics.median(two[1] - one[1] for one, two in pairs),
+            }
+        )
+    columns = (
+        Column("method", "method"),
+        Column("plain_ms", "plain ms", "right", "{:.1f}".format),
+        Column("compiled_ms", "compiled ms", "right", "{:.1f}".format),
+        Column("plain/compiled", "plain / compiled", "right", "{:.2f}".format),
+        Column("compiling_s", "s of compiling a run", "right", "{:.1f}".format),
+    )
+    report.report(
+        "A training step, a run, compiled and not", rows, columns, json,
+        model=model, task=task, rounds=rounds, threads=threads, clock=clock,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    report.start(command)
