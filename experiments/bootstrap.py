@@ -128,15 +128,16 @@ def _resampled(methods: Sequence[Answers], generator: np.random.Generator, resam
     runs, templates, examples = methods[0].shape
     drawn = generator.integers(examples, size=(resamples, examples))
     flat = (drawn + examples * np.arange(resamples)[:, None]).ravel()
-    weights = 100 * np.bincount(flat, minlength=drawn.size).reshape(drawn.shape) / examples  # how often each was drawn
+    # How often each was drawn. Sums of so few are exact in single precision, which is twice as fast.
+    counts = np.bincount(flat, minlength=drawn.size).reshape(drawn.shape).astype(np.float32)
     row = generator.integers(runs, size=(resamples, runs))
     column = generator.integers(templates, size=(resamples, templates))
     which = np.arange(resamples)[:, None, None], row[:, :, None], column[:, None, :]
     medians = np.empty((len(methods), resamples))
     for number, right in enumerate(methods):
-        accuracies = weights @ right.reshape(runs * templates, examples).T  # (resamples, runs x templates)
-        medians[number] = np.median(accuracies.reshape(resamples, runs, templates)[which], axis=(1, 2))
-    return medians
+        drawn_right = counts @ right.reshape(runs * templates, examples).astype(np.float32).T
+        medians[number] = np.median(drawn_right.reshape(resamples, runs, templates)[which], axis=(1, 2))
+    return 100 * medians / examples
 
 
 def _estimate(value: float, resampled: Floats, level: float) -> Estimate:
