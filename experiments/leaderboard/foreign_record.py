@@ -191,6 +191,8 @@ def _table(path: Path, columns: Sequence[str], *, whole: bool) -> Any:
     except (OSError, ValueError) as error:  # pyarrow's errors are among these
         raise InvalidRecordError(f"{path.name} cannot be read ({str(error).splitlines()[0]})") from error
     kinds = "iu" if whole else "iuf"
+    if table.empty:
+        return table  # as a run that trains nothing leaves its losses: columns of no type
     if any(table[name].dtype.kind not in kinds for name in columns) or np.isinf(table.to_numpy(float)).any():
         raise InvalidRecordError(f"{path.name}: expected {'whole ' if whole else 'finite '}numbers only")
     return table

@@ -35,7 +35,8 @@ def complete_record(spec: RunSpec) -> RunRecord:
     ]
     predictions = pd.DataFrame(rows, columns=["template", "example", "gold", "predicted"])
     shares = (predictions["gold"] == predictions["predicted"]).groupby(predictions["template"]).mean()
-    losses = pd.DataFrame({"step": [1], "lm": [0.5], "unlikelihood": [0.1], "length_norm": [0.2]})
+    steps = [{"step": 1, "lm": 0.5, "unlikelihood": 0.1, "length_norm": 0.2}] if spec.trains else []
+    losses = pd.DataFrame(steps, columns=["step", "lm", "unlikelihood", "length_norm"])
     costs = Costs(**dict.fromkeys(Costs.__dataclass_fields__, 1))
     return RunRecord(
         spec, dict(zip(templates, shares, strict=True)), predictions, losses, costs, {"device": "cpu"}, b"weights"

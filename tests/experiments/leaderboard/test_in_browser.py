@@ -251,6 +251,10 @@ def test_on_a_phone_only_the_tables_scroll_sideways(page: Page) -> None:
     dialog = page.get_by_role("dialog").bounding_box()
     assert dialog is not None
     assert dialog["width"] <= PHONE["width"]
+    template = page.locator("#details-runs tbody .name").first.bounding_box()
+    assert template is not None
+    assert template["width"] > 100  # words, not a letter a line
+    assert template["height"] < 200
     assert page.get_by_role("button", name="Close").is_visible()
 
 
