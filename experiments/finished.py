@@ -151,5 +151,5 @@ def finished_runs(name: str, store: Path | None) -> Records:
     found = finished.records()
     if not found:
         where = f" in {store}" if store is not None else ""
-        raise UserError(f"no run of {name} is finished{where}; make them with: tfew grid {name}")
+        raise UserError(f"no run of {name} is finished{where}; make them with: {finished.command}")
     return found

@@ -85,7 +85,7 @@ def find_grid(name: str) -> Path:
         UserError: there is neither; the message names the nearest.
     """
     path = Path(name)
-    if path.suffix in (".yaml", ".yml") or path.exists():
+    if path.suffix in (".yaml", ".yml") or path.is_file():
         return path
     return look_up("grid", name, {file.stem: file for file in sorted(_SHIPPED.glob("*.yaml"))})
 

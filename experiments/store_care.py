@@ -11,6 +11,7 @@ from tfew_pl.errors import UserError
 from tfew_pl.leases import holders
 from tfew_pl.record import RunRecord
 from tfew_pl.store import ADAPTATION, CHECKPOINTS, FAILURES, LEASES, LOGS, RunStore, content_digest
+from tfew_pl.tasks.task import UNLABELED
 
 
 def problems(store: RunStore, digest: str) -> Iterator[str]:
@@ -35,7 +36,7 @@ def problems(store: RunStore, digest: str) -> Iterator[str]:
 
 
 def _contradictions(record: RunRecord) -> Iterator[str]:
-    predictions = record.predictions
+    predictions = record.predictions[record.predictions["gold"] != UNLABELED]
     shares = (predictions["gold"] == predictions["predicted"]).groupby(predictions["template"]).mean().sort_index()
     if len(shares) != len(record.accuracy):
         yield f"it has accuracies of {len(record.accuracy)} templates and predictions through {len(shares)}"

@@ -19,6 +19,7 @@ FORMATS = (".csv", ".parquet", ".jsonl")
 def table(store: RunStore) -> "pd.DataFrame":
     """A row a run and template: `digest`, `template`, `accuracy` (a share), fields, costs and environment.
 
+    A run whose evaluation examples have no labels has one row, without template and accuracy.
     Nested fields are named by their path, such as `spec.recipe.steps`.
     """
     import pandas as pd
@@ -28,7 +29,7 @@ def table(store: RunStore) -> "pd.DataFrame":
 
 def _rows(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     common = {path: value for part in ("spec", "costs", "environment") for path, value in _flat(record.get(part), part)}
-    for template, accuracy in record["accuracy"].items():
+    for template, accuracy in record["accuracy"].items() or [(None, None)]:
         yield {"digest": record["digest"], "template": template, "accuracy": accuracy, **common}
 
 

@@ -33,7 +33,8 @@ def command(
 
     They speak of the backbones and tasks that were run, not of the paper's. A claim of accuracy is supported if the
     95 % bootstrap interval of the difference lies above zero. The page that says so, and what the runs cannot show,
-    is written as README.md beside the tables; with --json only if --out is given.
+    is written as README.md beside the tables, or as claims.md if another README.md is there; with --json only if --out
+    is given.
 
     Examples:
         tfew claims
@@ -54,8 +55,20 @@ def command(
         show_table(rows, _COLUMNS)
     if any(evidence.values()) and (out is not None or not json):
         grids = dict.fromkeys([*(table.grid for table in TABLES.values()), *evidence])
-        path = (out or selection.folder) / "README.md"
-        files = {file.name for file in path.parent.glob("*")}
+        folder = out or selection.folder
+        files = {file.name for file in folder.glob("*")}
         page = results_page(found, evidence, [progress(grid, selection) for grid in grids], files)
+        path = _place(folder, page)
         write_file(path, page.encode())
         typer.echo(f"Wrote {path}", err=True)
+
+
+def _place(folder: Path, page: str) -> Path:
+    """Where the page goes: to README.md, unless there is one of something else."""
+    path = folder / "README.md"
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            taken = file.readline().strip() != page.split("\n", 1)[0]
+    except OSError:  # there is none, or what is wrong is said when it is written
+        taken = False
+    return folder / "claims.md" if taken else path

@@ -40,7 +40,7 @@ def _find(store: "RunStore", prefix: str) -> str:
 
 
 def rows(store: "RunStore") -> list[dict[str, Any]]:
-    """A row a record: what was run, the accuracy over templates in percent, and how long it took."""
+    """A row a record: what was run, the accuracy over templates in percent (None without labels), how long it took."""
     from experiments.statistics import spread
     from tfew_pl.spec import ZERO_SHOT
 
@@ -48,7 +48,8 @@ def rows(store: "RunStore") -> list[dict[str, Any]]:
     for digest in sorted(store.digests()):
         record = store.read(digest)
         spec, costs = record["spec"], record["costs"]
-        accuracy = spread(100 * share for share in record["accuracy"].values())
+        shares = [100 * share for share in record["accuracy"].values()]
+        accuracy = spread(shares) if shares else None
         found.append(
             {
                 "digest": digest,
@@ -56,8 +57,8 @@ def rows(store: "RunStore") -> list[dict[str, Any]]:
                 "method": spec["method"],
                 "seed": None if spec["method"] == ZERO_SHOT else spec["seed"],
                 "backbone": spec["backbone"],
-                "accuracy": accuracy.median,
-                "accuracy_iqr": accuracy.iqr,
+                "accuracy": None if accuracy is None else accuracy.median,
+                "accuracy_iqr": None if accuracy is None else accuracy.iqr,
                 "seconds": costs["training_seconds"] + costs["evaluation_seconds"],
                 "commit": record["environment"].get("commit"),
             }

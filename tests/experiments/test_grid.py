@@ -203,9 +203,12 @@ def test_a_missing_file_is_one_clear_line(tmp_path: Path) -> None:
         load_grid(tmp_path / "missing.yaml", resolved=as_it_is)
 
 
-def test_a_shipped_grid_is_found_by_its_name() -> None:
+def test_a_shipped_grid_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_grid("table1") == GRIDS / "table1.yaml"
     assert find_grid("own/grid.yaml") == Path("own/grid.yaml")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "table1").mkdir()  # as somebody may call what a table was written to
+    assert find_grid("table1") == GRIDS / "table1.yaml"
     with pytest.raises(UserError, match="did you mean table1"):
         find_grid("tabel1")
 

@@ -49,3 +49,15 @@ def test_the_page_is_written_beside_the_tables(tfew: Tfew, record: Callable[...,
     result = tfew("claims", *store, "--json", "--out", str(tmp_path / "other"))
     assert (tmp_path / "other" / "README.md").read_text(encoding="utf-8") == page
     assert [row["status"] for row in json.loads(result.out) if row["section"] == "3.4"] == ["supported"]
+
+
+def test_the_readme_of_something_else_is_left_alone(
+    tfew: Tfew, record: Callable[..., RunRecord], tmp_path: Path
+) -> None:
+    run = experiments.grid.load_grid(experiments.grid.find_grid("table8")).runs[0]
+    RunStore(tmp_path / "records").save(record(run.spec, {"a": 0.5}))
+    (tmp_path / "README.md").write_text("# My project\n", encoding="utf-8")
+    for _ in range(2):
+        result = tfew("claims", "--store", str(tmp_path / "records"))
+        assert (result.code, result.err) == (0, f"Wrote {tmp_path / 'claims.md'}\n")
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == "# My project\n"

@@ -52,6 +52,6 @@ def test_the_runs_of_a_grid(tfew: Tfew, variants: dict[str, list[RunRecord]], tm
 def test_what_cannot_be_shown(tfew: Tfew, tmp_path: Path) -> None:
     result = tfew("cost", "--setting", "table1", "--store", str(tmp_path))
     assert result.code == 2
-    assert result.err.strip().endswith("make them with: tfew grid table1")
+    assert result.err.strip().endswith(f"make them with: tfew grid table1 --store {tmp_path}")
     assert tfew("cost", "--setting", "pape").code == 2
     assert "did you mean a100" in tfew("cost", "--price", "a10").err

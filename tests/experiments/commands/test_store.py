@@ -14,6 +14,7 @@ from tfew_pl.leases import Leases
 from tfew_pl.record import RunRecord
 from tfew_pl.spec import ZERO_SHOT, RunSpec
 from tfew_pl.store import LEASES, RunStore
+from tfew_pl.tasks.task import UNLABELED
 
 Tfew = Callable[..., Any]
 TRAINED, SHOWN = RunSpec("rte", seed=1), RunSpec("cb", method=ZERO_SHOT)
@@ -53,6 +54,18 @@ def test_ls_lists_records_and_failures(tfew: Tfew, store: RunStore) -> None:
         ("cb", None, 75.0, 5.0),
     ]
     assert rows[0]["commit"] == "abc+"
+
+
+def test_runs_without_labels_are_listed_verified_and_exported(tfew: Tfew, tmp_path: Path, record: Any) -> None:
+    store, made = RunStore(tmp_path / "store"), record(RunSpec("raft/terms_of_service"), {})
+    fields = {name: getattr(made, name) for name in RunRecord.__dataclass_fields__}
+    fields["predictions"] = pd.DataFrame({"template": 0, "example": [0, 1], "gold": UNLABELED, "predicted": [1, 0]})
+    store.save(RunRecord(**fields))
+    rows = json.loads(tfew("store", "ls", *flag(store), "--json").out)
+    assert [(row["accuracy"], row["accuracy_iqr"]) for row in rows] == [(None, None)]
+    assert "1 records" in tfew("store", "ls", *flag(store)).out
+    assert tfew("store", "verify", *flag(store)).code == 0
+    assert "1 rows of 1 records" in tfew("store", "export", *flag(store), "--out", str(tmp_path / "all.csv")).out
 
 
 def test_show_takes_the_beginning_of_a_digest(tfew: Tfew, store: RunStore) -> None:
