@@ -36,13 +36,13 @@ class CachedContexts:
         return query.scores(self._behind_cache(batch, query))
 
     def _behind_encoder(self, batch: ChoiceBatch, query: "_Query") -> Tensor:
-        """(rows, width), log-probabilities of the rows' answers: one input, whose choices are query and answer."""
+        """(rows, width), log-probabilities of the rows' tokens: one input, whose choices are query and answer."""
         context = _kept(batch)[None]
         side_by_side = ChoiceBatch(
             input_ids=context,
             input_mask=torch.ones_like(context, dtype=torch.bool),
             choice_ids=query.ids[None],
-            choice_mask=query.mask[None],
+            choice_mask=query.present[None],
             gold=batch.gold.new_zeros(1),
             key=batch.key[:1],
         )
@@ -105,6 +105,10 @@ class _Query:
         """(rows, width)"""
         self.mask = mask.view(examples * choices, width)
         """(rows, width), True on the tokens of the choice"""
+        tokens_of_choice = batch.choice_mask.sum(2)  # (batch, choices)
+        ends = (lengths[:, None] + tokens_of_choice) * (tokens_of_choice > 0)
+        self.present = torch.arange(width, device=lengths.device) < ends.view(-1, 1)
+        """(rows, width), True on the tokens of the query and of the choice, where there is one"""
         self.first_answer = int(lengths.min())
         """The first place at which any row has a token of its choice."""
 

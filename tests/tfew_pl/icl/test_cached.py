@@ -9,6 +9,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from tfew_pl.encoding import Encoded, collate
 from tfew_pl.errors import UserError
+from tfew_pl.fused import fuse
 from tfew_pl.icl import CachedContexts
 
 VOCABULARY = 64
@@ -63,8 +64,11 @@ def test_a_causal_model(causal: PreTrainedModel, kept: tuple[int, ...]) -> None:
     check(causal, [Encoded(e.input_ids, e.choices, e.gold, kept=kept) for e in EXAMPLES], whole)
 
 
-def test_a_query_in_the_decoder(make_model: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_query_in_the_decoder(make_model: Callable[..., Any], fused: bool) -> None:
     model = make_model()
+    if fused:
+        fuse(model)  # as every backbone is that is loaded
 
     def whole(example: Encoded, choice: tuple[int, ...]) -> list[float]:
         text = [*example.input_ids, *choice]
