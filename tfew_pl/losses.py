@@ -30,7 +30,7 @@ def _pooled(values: Tensor, counts: Tensor, batch: ChoiceBatch, slots: int, over
     if batch.slot is None:
         total, count = F.pad(values.sum()[None], (0, slots - 1)), F.pad(counts.sum()[None], (0, slots - 1))
     else:
-        zeros = torch.zeros(slots, device=values.device)
+        zeros = values.new_zeros(slots)
         total = zeros.index_add(0, batch.slot, values)
         count = zeros.index_add(0, batch.slot, counts.to(zeros.dtype))
     count = over_devices(count)
