@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 
 from tfew_pl import costs
 from tfew_pl.backbones import Backbone
+from tfew_pl.choices import ChoiceBatch
 from tfew_pl.datamodule import EvaluationBatches
 from tfew_pl.encoding import collate
 from tfew_pl.method import ParameterCounts
@@ -32,12 +34,13 @@ def _without_gradients(module: TFewModule) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def count_flops(run: PreparedRun, module: TFewModule) -> tuple[float, float]:
+def count_flops(run: PreparedRun, module: TFewModule, micro_batch: int) -> tuple[float, float]:
     """FLOPs of scoring one input and of one training step, counted over a batch of middle length and the first step.
 
     Args:
         run: what is trained and evaluated.
         module: with one slot.
+        micro_batch: training examples that the device has room for at a time.
     """
     batches = EvaluationBatches(run.examples)
     batch = batches[len(batches) // 2].to(module.device)
@@ -47,10 +50,14 @@ def count_flops(run: PreparedRun, module: TFewModule) -> tuple[float, float]:
         inference = costs.count_flops(lambda: module.score(batch)) / len(batch.gold)
     if run.draws is None:
         return inference, 0.0
-    step = collate([run.draws[i] for i in range(run.spec.recipe.batch_size)]).to(module.device)
-    training = costs.count_flops(lambda: module.losses(step).backward())
-    module.zero_grad()
-    return inference, training
+    examples = [run.draws[i] for i in range(run.spec.recipe.batch_size)]
+    parts = [collate(examples[i : i + micro_batch]) for i in range(0, len(examples), micro_batch)]
+
+    def step(part: ChoiceBatch) -> None:
+        module.losses(part).backward()
+        module.zero_grad()
+
+    return inference, sum(costs.count_flops(partial(step, part.to(module.device))) for part in parts)
 
 
 def run_costs(
@@ -61,7 +68,7 @@ def run_costs(
     stored: int,
     flops: tuple[float, float],
     seconds: tuple[float, float],
-    device: torch.device,
+    peak_memory: int,
 ) -> Costs:
     """The costs of a run.
 
@@ -72,7 +79,7 @@ def run_costs(
         stored: bytes of the adaptation's file.
         flops: what `count_flops` gave.
         seconds: of training and of evaluation.
-        device: where it ran.
+        peak_memory: bytes.
     """
     spec, recipe, parameters, tokens = run.spec, run.spec.recipe, backbone.parameters, costs.median_tokens(run.plain)
     in_context = spec.method == IN_CONTEXT
@@ -96,5 +103,5 @@ def run_costs(
         measured_stored_bytes=context_bytes if in_context else stored,
         training_seconds=seconds[0],
         evaluation_seconds=seconds[1],
-        peak_memory_bytes=costs.peak_memory_bytes(device),
+        peak_memory_bytes=peak_memory,
     )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # listing backbones must not wait for transformers
     from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
 _POCKET = Path(__file__).parent / "pocket" / "checkpoints"
+POCKET_RANDOM = "pocket-random"
+"""The untrained control."""
 _RANDOM_SEED = 0
 _SMALL_FILES = ("*.json", "*.model", "*.txt")
 """Configuration and tokenizer."""
@@ -47,8 +49,8 @@ ALIASES = {
                        str(_POCKET / "pocket-t0")),
     "pocket-lm": Alias("the embedded stand-in for T5+LM: span corruption, then language modeling",
                        str(_POCKET / "pocket-lm")),
-    "pocket-random": Alias("pocket-t0 before any training: the control that must stay at chance",
-                           str(_POCKET / "pocket-t0")),
+    POCKET_RANDOM: Alias("pocket-t0 before any training: the control that must stay at chance",
+                         str(_POCKET / "pocket-t0")),
     "t0-3b": Alias("T0, 3 billion parameters", "bigscience/T0_3B"),
     "t0": Alias("T0, 11 billion parameters", "bigscience/T0"),
     "t5-lm-xl": Alias("T5+LM, 3 billion parameters", "google/t5-xl-lm-adapt"),
@@ -123,7 +125,7 @@ def revision(name: str) -> str:
         UserError: there is no such backbone, or it has no weights.
     """
     alias = resolve(name)
-    if name == "pocket-random":
+    if name == POCKET_RANDOM:
         return f"seed {_RANDOM_SEED}"
     if not alias.is_local:
         return _config_folder(name).name
@@ -210,6 +212,8 @@ def read_backbone(name: str, precision: Precision, device: str) -> Backbone:
 
     from tfew_pl.quantization import QUANTIZED, keep_differentiable, quantization_config
 
+    if name == POCKET_RANDOM and precision in QUANTIZED:
+        raise UserError(f"backbone {name}: it has no saved weights to load in {precision}; give fp32 or bf16")
     sort = kind(name)
     folder = _weights_folder(name)
     loaders = {"t5": transformers.T5ForConditionalGeneration, "mt5": transformers.MT5ForConditionalGeneration}
@@ -236,11 +240,11 @@ def read_backbone(name: str, precision: Precision, device: str) -> Backbone:
             f"backbone {name}: its tokenizer has {len(tokenizer)} tokens, "
             f"its embeddings {model.get_input_embeddings().num_embeddings}"
         )
-    if name == "pocket-random":
+    if name == POCKET_RANDOM:
         from tfew_pl.pocket.architecture import initialized
 
         fresh: Any = initialized(model.config.vocab_size, seed=_RANDOM_SEED)
-        model = fresh.to(device)
+        model = fresh.to(device=device, dtype=options["dtype"])
     if sort.encoder_decoder:
         _mend(model, tied=read_config(name).get("tie_word_embeddings", True))
     if precision in QUANTIZED:

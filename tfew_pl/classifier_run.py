@@ -45,6 +45,7 @@ def run_classifier(spec: RunSpec, progress: Progress | None = None) -> RunRecord
     labels = [task.label(row) for row in shots]
     if len(set(labels)) < 2:
         raise UserError(f"{spec.label()}: its {len(shots)} training examples are all of one class: give it more shots")
+    peak = costs.PeakMemory()
     start = time.perf_counter()
     trained = method.train(
         [task.text(row) for row in shots], labels, backbone=spec.backbone, seed=spec.seed, progress=progress
@@ -62,12 +63,14 @@ def run_classifier(spec: RunSpec, progress: Progress | None = None) -> RunRecord
         accuracy=metrics.accuracy(table, [TEMPLATE]),
         predictions=table,
         losses=trained.losses,
-        costs=_costs(trained, texts, method.texts(len(shots)), seconds),
+        costs=_costs(trained, texts, method.texts(len(shots)), seconds, peak),
         environment=environment.describe(trained.device, method.packages),
     )
 
 
-def _costs(trained: TrainedClassifier, texts: Sequence[str], passes: int, seconds: tuple[float, float]) -> Costs:
+def _costs(
+    trained: TrainedClassifier, texts: Sequence[str], passes: int, seconds: tuple[float, float], peak: costs.PeakMemory
+) -> Costs:
     tokens = median(map(trained.length, texts))
     by_length = sorted(texts, key=trained.length)
     first = max(0, (len(by_length) - _COUNTED) // 2)
@@ -86,5 +89,5 @@ def _costs(trained: TrainedClassifier, texts: Sequence[str], passes: int, second
         measured_stored_bytes=len(trained.stored),
         training_seconds=seconds[0],
         evaluation_seconds=seconds[1],
-        peak_memory_bytes=costs.peak_memory_bytes(trained.device),
+        peak_memory_bytes=peak.of(trained.device),
     )

@@ -5,11 +5,14 @@ half of it; training spends three times as much. A decoder-only model spends 2N 
 """
 
 import math
+import re
 import resource
 import statistics
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # a table must not wait for torch
@@ -22,6 +25,7 @@ TOKEN_ID_BYTES = 4
 """Bytes of a stored token id (Section 4.2: 41 examples of 98 tokens are 16 kB)."""
 VALUE_BYTES = 4
 """Bytes of a stored parameter in single precision."""
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def flops_per_token(parameters: float, encoder_decoder: bool = True) -> float:
@@ -139,11 +143,27 @@ def count_flops(call: Callable[[], object]) -> int:
     return total
 
 
-def peak_memory_bytes(device: "torch.device") -> int:
-    """Peak memory of the device since its start, or of this process on a CPU."""
-    if device.type == "cuda":
+class PeakMemory:
+    """Peak memory from when this is made; its count is the process's own, so that there is one at a time."""
+
+    def __init__(self) -> None:
         import torch
 
-        return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        if torch.cuda.is_initialized():  # before that, nothing is on a GPU
+            for device in range(torch.cuda.device_count()):
+                torch.cuda.reset_peak_memory_stats(device)
+        with suppress(OSError):  # not Linux, or not allowed: there it counts from the process's start
+            _CLEAR.write_text("5")  # as proc(5) has it: the peak becomes what is resident now
+
+    def of(self, device: "torch.device") -> int:
+        """Bytes allocated on a GPU, or resident of this process on a CPU, at the most."""
+        if device.type == "cuda":
+            import torch
+
+            return torch.cuda.max_memory_allocated(device)
+        with suppress(OSError):
+            found = re.search(r"^VmHWM:\s*(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
+            if found:
+                return 1024 * int(found[1])
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

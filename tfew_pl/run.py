@@ -16,6 +16,7 @@ from tfew_pl.adaptation_file import backbone_digest, load_into, to_bytes
 from tfew_pl.backbones import Backbone, kind
 from tfew_pl.classifier_run import run_classifier
 from tfew_pl.compiled import CompiledStacks
+from tfew_pl.costs import PeakMemory
 from tfew_pl.datamodule import TFewDataModule
 from tfew_pl.encoding import Encoded, collate, in_slot
 from tfew_pl.errors import UserError
@@ -122,6 +123,7 @@ def _run_together(
     with quiet_lightning(), torch.random.fork_rng():
         lightning = make_trainer(spec.recipe, spec.precision, progress, trainer)
         _check(specs, lightning)
+        peak = PeakMemory()
         backbone = load_for(lightning, spec.backbone, spec.precision)
         digest = backbone_digest(backbone.model)
         runs = prepare(specs, backbone)
@@ -150,7 +152,7 @@ def _run_together(
             lightning.test(module, datamodule=data, verbose=False)
             seconds = (trained_at - start, time.perf_counter() - trained_at)
             return [
-                _record(run, slot, len(runs), module, backbone, digest, flops[slot], seconds)
+                _record(run, slot, len(runs), module, backbone, digest, flops[slot], seconds, peak)
                 for slot, run in enumerate(runs)
             ]
 
@@ -235,7 +237,9 @@ def _attached(
         for run in runs:
             adaptation = _attach(run, backbone) if run.spec.trains else None
             shard_for(trainer, backbone, adaptation)
-            flops.append(count_flops(run, TFewModule(backbone.model, adaptation, run.spec.recipe, choices=1)))
+            module = TFewModule(backbone.model, adaptation, run.spec.recipe, choices=1)
+            part = micro_batch(trainer, run.spec.recipe.batch_size) if run.spec.trains else 1
+            flops.append(count_flops(run, module, part))
             if adaptation is not None and len(runs) > 1:
                 starts.append({name: tensor.clone() for name, tensor in adaptation.state_dict().items()})
                 adaptation.detach()
@@ -258,6 +262,7 @@ def _record(
     digest: str,
     flops: tuple[float, float],
     seconds: tuple[float, float],
+    peak: PeakMemory,
 ) -> RunRecord:
     """What a run has found, in its slot of a trained and evaluated module."""
     spec, adaptation = run.spec, module.adaptation
@@ -285,7 +290,7 @@ def _record(
             stored=len(content or b""),
             flops=flops,
             seconds=(seconds[0] / slots, seconds[1] / slots),
-            device=trainer.strategy.root_device,
+            peak_memory=peak.of(trainer.strategy.root_device),
         ),
         environment=described,
         adaptation=content,

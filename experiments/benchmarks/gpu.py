@@ -12,7 +12,7 @@ from experiments.benchmarks import report, workloads
 from experiments.benchmarks.contenders import Ours, Peft
 from experiments.output import Column
 from tfew_pl.choices import ChoiceBatch
-from tfew_pl.costs import count_flops, peak_memory_bytes
+from tfew_pl.costs import PeakMemory, count_flops
 from tfew_pl.errors import UserError
 
 STEPS = 1000
@@ -45,15 +45,15 @@ def _measured(one: Ours | Peft, batches: list[ChoiceBatch], peak: float) -> dict
     one.step(batches[0])
     flops = count_flops(lambda: one.step(batches[0]))
     if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
         torch.cuda.synchronize()
+    memory = PeakMemory()
     start = time.perf_counter()
     for batch in batches:
         one.step(batch)
     if device.type == "cuda":
         torch.cuda.synchronize()
     seconds = (time.perf_counter() - start) / len(batches)
-    return {"seconds": seconds * STEPS, "mfu": flops / seconds / peak, "memory": peak_memory_bytes(device) / 1e9}
+    return {"seconds": seconds * STEPS, "mfu": flops / seconds / peak, "memory": memory.of(device) / 1e9}
 
 
 def command(

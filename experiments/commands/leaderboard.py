@@ -15,12 +15,14 @@ app = typer.Typer(
 )
 
 _FOLDER = Path("results/leaderboard")
+_STORE = Path("results/pocket/records")
+Store = Annotated[Path, typer.Option(help="Folder of our records.")]
 Submissions = Annotated[Path, typer.Option(help="Folder of other people's records.")]
 
 
 @app.command()
 def build(
-    store: Annotated[Path, typer.Option(help="Folder of our records.")] = Path("results/pocket/records"),
+    store: Store = _STORE,
     submissions: Submissions = _FOLDER / "submissions",
     out: Annotated[Path, typer.Option(help="File to write.", dir_okay=False)] = _FOLDER / "index.html",
     json: JSON = False,
@@ -51,17 +53,20 @@ def build(
 def submit(
     folder: Annotated[Path, typer.Argument(help="Records, as `tfew grid --store` writes them.")],
     name: Annotated[str, typer.Option(help="Who made them, as the page shows it; the folder's name if left out.")] = "",
+    store: Store = _STORE,
     submissions: Submissions = _FOLDER / "submissions",
 ) -> None:
     """Add somebody else's records after checking schema, completeness and digests.
 
-    A method needs every task and every official seed. Accuracies are recomputed from the predictions; on pocket data
-    the correct choices are compared with the data's. Trained parameters are not kept.
+    A method needs every task and every official seed, on the data that the other records were made on. Accuracies are
+    recomputed from the predictions; on pocket data the correct choices are compared with the data's. Trained
+    parameters are not kept.
 
     Example:
         tfew leaderboard submit records/ --name "Our lab"
     """
     from experiments.leaderboard.submission import submit as add
+    from tfew_pl.store import RunStore
 
-    target, count = add(folder, name or folder.resolve().name, submissions)
+    target, count = add(folder, name or folder.resolve().name, submissions, RunStore(store))
     typer.echo(f"Added {count} records as {target}; show them with: tfew leaderboard build", err=True)

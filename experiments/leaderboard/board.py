@@ -11,8 +11,10 @@ import numpy as np
 
 from experiments.bootstrap import Estimate, answers, mean_accuracy
 from experiments.leaderboard.describe import changes, data_of, variant
+from experiments.leaderboard.versions import mixed_versions
 from experiments.ranks import Ranking, ranking
 from experiments.statistics import Spread, TaskAccuracy, mean_over_tasks, task_accuracy
+from tfew_pl.backbones import POCKET_RANDOM
 from tfew_pl.errors import UserError
 from tfew_pl.record import Costs
 from tfew_pl.spec import ZERO_SHOT, RunSpec
@@ -60,7 +62,7 @@ class Row:
     complete: bool = False
     """Whether it has every task of its section."""
     rank: float | None = None
-    """Mean over tasks of its rank among the complete rows of its section, 1 for the best; None for others."""
+    """Mean over tasks of its rank among the comparable rows of its section, 1 for the best; None for others."""
 
     @property
     def id(self) -> str:
@@ -76,6 +78,15 @@ class Row:
     def interval(self) -> tuple[float, float] | None:
         """95 % interval of the mean, in percent; None where tasks are missing."""
         return (self.estimate.low, self.estimate.high) if self.complete else None
+
+    @property
+    def comparable(self) -> bool:
+        """Whether it has a place among the others: it has all tasks, each evaluated on all examples through all
+        templates, and is not the untrained control.
+        """
+        evaluation = self.spec.evaluation
+        whole = evaluation.examples is None and evaluation.templates is None
+        return self.complete and whole and self.spec.backbone != POCKET_RANDOM
 
     @property
     def medians(self) -> dict[str, float]:
@@ -125,9 +136,9 @@ class Section:
     tasks: tuple[str, ...]
     """Those that any row has, in the order of the paper's tables."""
     rows: tuple[Row, ...]
-    """Best rank first, incomplete rows last."""
+    """Best rank first, then those without one, incomplete rows last."""
     ranking: Ranking | None
-    """Of the complete rows, by their ids; None for fewer than two."""
+    """Of the comparable rows, by their ids; None for fewer than two."""
 
 
 @dataclass(frozen=True)
@@ -163,15 +174,9 @@ def board(sources: Mapping[str, Iterable["RunRecord"]], resamples: int = RESAMPL
 
 
 def _check_versions(records: Iterable[tuple[str, "RunRecord"]]) -> None:
-    """Runs on different versions of a task's data cannot be compared."""
-    first: dict[tuple[str, str], tuple[str, RunRecord]] = {}
-    for source, record in records:
-        of, other = first.setdefault((data_of(record.spec), record.spec.task), (source, record))
-        if record.spec.revisions.data != other.spec.revisions.data:
-            raise UserError(
-                f"records {other.spec.digest} ({of}) and {record.spec.digest} ({source}) were made on different "
-                f"versions of the data of {record.spec.task}; remove those of the older one, or run them again"
-            )
+    mixed = next(mixed_versions((source, record.spec) for source, record in records), None)
+    if mixed:
+        raise UserError(f"{mixed}; remove those of the older one, or run them again")
 
 
 def _rows(records: Iterable[tuple[str, "RunRecord"]], resamples: int) -> list[Row]:
@@ -212,11 +217,13 @@ def _run(record: "RunRecord") -> Run:
 
 def _section(data: str, rows: Sequence[Row]) -> Section:
     tasks = tuple(task for task in TASKS if any(task in row.runs for row in rows))
-    complete = [dataclasses.replace(row, complete=True) for row in rows if len(row.runs) == len(tasks)]
+    rows = [dataclasses.replace(row, complete=len(row.runs) == len(tasks)) for row in rows]
+    comparable = [row for row in rows if row.comparable]
     found = None
-    if len(complete) > 1:
-        found = ranking({row.id: [row.medians[task] for task in tasks] for row in complete})
-    ranked = [dataclasses.replace(row, rank=found.ranks[row.id] if found else 1.0) for row in complete]
+    if len(comparable) > 1:
+        found = ranking({row.id: [row.medians[task] for task in tasks] for row in comparable})
+    ranked = [dataclasses.replace(row, rank=found.ranks[row.id] if found else 1.0) for row in comparable]
     ranked.sort(key=lambda row: (row.rank or 0.0, -sum(row.medians.values())))
-    rest = sorted((row for row in rows if len(row.runs) < len(tasks)), key=lambda row: row.spec.label())
+    rest = [row for row in rows if not row.comparable]
+    rest.sort(key=lambda row: (not row.complete, -sum(row.medians.values()) if row.complete else 0, row.spec.label()))
     return Section(data, tasks, (*ranked, *rest), found)

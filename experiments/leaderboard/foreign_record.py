@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import numpy as np
 import pyarrow.parquet as pq
 
+from experiments.audit.granularity import EVALUATION_EXAMPLES
 from experiments.specs import convert
 from tfew_pl.archive import read_archive
 from tfew_pl.errors import UserError
@@ -41,7 +42,7 @@ def read(folder: Path) -> RunRecord:
     """The record in a folder, without its adaptation; of its environment, the short texts.
 
     Checked are the files, the schema and types of `record.json`, the digest, that the predictions are whole and give
-    the accuracies, and, for pocket data, that the correct choices are the data's.
+    the accuracies, and, for pocket data, that the correct choices are the data's; for the hub's, their number.
 
     Raises:
         InvalidRecordError: anything of this is wrong.
@@ -229,7 +230,11 @@ def _check_gold(spec: RunSpec, predictions: Any) -> None:
     for name in ("gold", "predicted"):
         if not predictions[name].between(0, task.choices - 1).all():
             raise InvalidRecordError(f"{PREDICTIONS}: {name} is not among the {task.choices} choices of {spec.task}")
+    templates = predictions["template"].nunique()
     if spec.data != POCKET:
+        given, whole = len(predictions) // templates, EVALUATION_EXAMPLES[spec.task]
+        if given != min(whole, spec.evaluation.examples or whole):
+            raise InvalidRecordError(f"{PREDICTIONS}: {given} examples, where {spec.task} has {whole}")
         return
     data = load_data(spec.task, POCKET)
     if spec.revisions.data != data.fingerprint:
@@ -238,7 +243,6 @@ def _check_gold(spec: RunSpec, predictions: Any) -> None:
             f"here {data.fingerprint}"
         )
     gold = np.array([task.label(row) for row in data.evaluation[: spec.evaluation.examples]])
-    templates = predictions["template"].nunique()
     if not np.array_equal(predictions["gold"].to_numpy(), np.tile(gold, templates)):
         raise InvalidRecordError(
             f"{PREDICTIONS}: not all examples of {spec.task}, or other correct choices than theirs"

@@ -1,5 +1,6 @@
 """Accuracy against cost: which rows no other row beats in both, and where the figure's marks stand."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -91,7 +92,7 @@ def on_front(points: Sequence[tuple[float, float]]) -> list[bool]:
 
 
 def figure(rows: Sequence[Row], axis: Axis) -> Figure:
-    """The figure of the rows that have every task.
+    """The figure of the rows that have every task; the front is of the comparable ones.
 
     Raises:
         ValueError: there is none.
@@ -101,11 +102,13 @@ def figure(rows: Sequence[Row], axis: Axis) -> Figure:
         raise ValueError("a figure of no rows")
     x_of, x_ticks = _x_scale([cost for _, cost, _ in drawn], axis)
     y_of, y_ticks = _y_scale([accuracy for *_, accuracy in drawn])
-    flags = on_front([(cost, accuracy) for _, cost, accuracy in drawn])
+    comparable = [(row.id, (cost, accuracy)) for row, cost, accuracy in drawn if row.comparable]
+    flags = on_front([point for _, point in comparable])
+    front = {row for (row, _), flag in zip(comparable, flags, strict=True) if flag}
     all_rows = [row for row, *_ in drawn]
     marks = [
-        Mark(row, cost, accuracy, x_of(cost), y_of(accuracy), flag, _name(row, all_rows))
-        for (row, cost, accuracy), flag in zip(drawn, flags, strict=True)
+        Mark(row, cost, accuracy, x_of(cost), y_of(accuracy), row.id in front, _name(row, all_rows))
+        for row, cost, accuracy in drawn
     ]
     marks.sort(key=lambda mark: (mark.cost, mark.accuracy))
     return Figure(axis, tuple(_labeled(marks)), x_ticks, y_ticks, _path([mark for mark in marks if mark.on_front]))
@@ -154,6 +157,8 @@ def _y_scale(accuracies: Sequence[float]) -> tuple[Scale, Ticks]:
 
 
 def _path(front: Sequence[Mark]) -> str:
+    if not front:
+        return ""
     steps = [f"M {front[0].x:.1f} {front[0].y:.1f}"] + [f"H {mark.x:.1f} V {mark.y:.1f}" for mark in front[1:]]
     return " ".join([*steps, f"H {WIDTH - _RIGHT}"])
 
@@ -165,7 +170,7 @@ def _labeled(marks: Sequence[Mark]) -> Iterator[Mark]:
     """
     taken = [(m.x - _RADIUS, m.y - _RADIUS, m.x + _RADIUS, m.y + _RADIUS) for m in marks]
     front = [m for m in marks if m.on_front]
-    for mark, following in zip(front, [*front[1:], None], strict=True):  # the front's line, level and upright
+    for mark, following in itertools.zip_longest(front, front[1:]):  # the front's line, level and upright
         end = following.x if following else WIDTH - _RIGHT
         taken.append((mark.x, mark.y - 1, end, mark.y + 1))
         if following:

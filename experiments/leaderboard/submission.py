@@ -1,5 +1,6 @@
 """Somebody else's records: checked, then kept in a store of their own."""
 
+import itertools
 import re
 import tempfile
 from collections import Counter, defaultdict
@@ -12,6 +13,7 @@ import numpy as np
 from experiments.leaderboard.board import OURS
 from experiments.leaderboard.describe import data_of, variant
 from experiments.leaderboard.foreign_record import InvalidRecordError, read, unpack
+from experiments.leaderboard.versions import mixed_versions, specs_of
 from tfew_pl.archive import ENDING
 from tfew_pl.errors import UserError
 from tfew_pl.record import RunRecord
@@ -34,19 +36,21 @@ def submissions(folder: Path) -> dict[str, RunStore]:
     return {path.name: RunStore(path) for path in sorted(folder.iterdir()) if path.is_dir() and _is_name(path.name)}
 
 
-def submit(folder: Path, name: str, into: Path) -> tuple[Path, int]:
+def submit(folder: Path, name: str, into: Path, ours: RunStore | None = None) -> tuple[Path, int]:
     """Checks a folder of records and copies them, without adaptations, to `into/name`.
 
     Args:
         folder: a store as `tfew grid` and `tfew store pack` write it.
         name: of who made them, as the leaderboard shows it.
         into: folder of the submissions.
+        ours: the records that it will stand beside, with those of the other submissions.
 
     Returns:
         The new store's folder and the number of records.
 
     Raises:
-        UserError: the name cannot be used, or anything is wrong with the records; nothing is written.
+        UserError: the name cannot be used, anything is wrong with the records, or they were made on other data than
+            those that they would stand beside; nothing is written.
     """
     if not _is_name(name) or name == OURS:
         raise UserError(
@@ -57,6 +61,11 @@ def submit(folder: Path, name: str, into: Path) -> tuple[Path, int]:
     if target.exists():
         raise UserError(f"there is a submission {name!r} already; choose another --name, or remove {target}")
     records = checked(folder)
+    there = {**({} if ours is None else {OURS: ours}), **submissions(into)}
+    runs = itertools.chain.from_iterable(itertools.starmap(specs_of, there.items()))
+    theirs = ((name, record.spec) for record in records)
+    if mixed := next(mixed_versions(itertools.chain(runs, theirs)), None):
+        raise UserError(f"{folder}: nothing was added: {mixed}; only runs on the same data can stand side by side")
     try:
         into.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=into, prefix=".unfinished-") as temporary:

@@ -238,6 +238,13 @@ def test_bfloat16(backbone_folder: Path) -> None:
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
 
 
+def test_the_untrained_control_takes_the_precision() -> None:
+    model = backbones.read_backbone("pocket-random", "bf16", "cpu").model
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+    with pytest.raises(UserError, match="pocket-random: it has no saved weights to load in int8; give fp32 or bf16"):
+        backbones.read_backbone("pocket-random", "int8", "cpu")
+
+
 def test_weights_go_straight_to_the_gpu_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert backbones.default_device() == "cpu"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

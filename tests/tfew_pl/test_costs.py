@@ -1,4 +1,5 @@
 import statistics
+import sys
 
 import pytest
 import torch
@@ -57,8 +58,16 @@ def test_counted_flops_are_two_a_multiplication_and_addition() -> None:
     assert costs.count_flops(call) == 2 * (2 * 3 * 5 * 7)
 
 
-def test_peak_memory_is_that_of_this_process() -> None:
-    assert 50e6 < costs.peak_memory_bytes(torch.device("cpu")) < 1e12
+def test_peak_memory_is_counted_from_its_start() -> None:
+    """What was there before and is gone does not count, where the system can start anew."""
+    device = torch.device("cpu")
+    first = costs.PeakMemory()
+    before = first.of(device)
+    assert 50e6 < before < 1e12
+    torch.ones(100_000_000, dtype=torch.uint8)
+    assert first.of(device) > before + 80e6
+    if sys.platform == "linux":
+        assert costs.PeakMemory().of(device) < before + 50e6
 
 
 def test_ia3_parameters_are_those_that_are_attached() -> None:

@@ -96,7 +96,7 @@ def test_sorting(page: Page, title: str) -> None:
         present = [value for value in values if value]
         assert values[len(present) :] == [""] * (len(values) - len(present))  # what is missing is last
         if title != "Method":
-            assert len(present) == 4
+            assert len(present) == (3 if title == "Rank" else 4)  # in-context learning saw fewer examples
             numbers = [float(value) for value in present]
             assert numbers == sorted(numbers, reverse=directions[-1] == "descending")
         expect(page.get_by_role("status")).to_have_text(f"Sorted by {title}, {directions[-1]}. 5 of 5 methods shown.")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from experiments.leaderboard.board import Board, Row
 from experiments.leaderboard.pareto import AXES, HEIGHT, WIDTH, figure, on_front
 from experiments.statistics import Spread
+from tfew_pl.spec import Evaluation
 
 POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12)
 
@@ -107,3 +108,12 @@ def test_rows_without_a_mean_are_not_drawn(row: Row) -> None:
     assert [mark.row for mark in drawn.marks] == [row]
     with pytest.raises(ValueError, match="no rows"):
         figure([dataclasses.replace(row, complete=False)], AXES[0])
+
+
+def test_the_front_is_of_rows_with_a_rank(row: Row) -> None:
+    """Whoever was evaluated on less would stand before all."""
+    limited = dataclasses.replace(row, spec=dataclasses.replace(row.spec, evaluation=Evaluation(examples=32)))
+    drawn = figure([at(limited, 0, 10, 90), at(row, 1, 1000, 70)], AXES[2])
+    assert [mark.on_front for mark in drawn.marks] == [False, True]
+    alone = figure([at(limited, 0, 10, 90)], AXES[2])
+    assert (alone.front, alone.path) == ([], "")

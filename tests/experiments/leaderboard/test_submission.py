@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from experiments.leaderboard import foreign_record
 from experiments.leaderboard.board import OURS, board
 from experiments.leaderboard.submission import submissions, submit
 from tfew_pl.archive import ENDING, write_archive
@@ -20,6 +21,7 @@ from tfew_pl.record import RunRecord
 from tfew_pl.spec import ZERO_SHOT, Evaluation, RunSpec
 from tfew_pl.store import CHECKPOINTS, FAILURES, LEASES, LOGS, RunStore, content_digest
 from tfew_pl.tasks import TASKS
+from tfew_pl.tasks.data import load_data
 
 Maker = Callable[[RunSpec], RunRecord]
 
@@ -313,9 +315,10 @@ def test_another_version_of_the_data(tmp_path: Path, make_record: Maker) -> None
 
 
 def test_data_that_is_not_at_hand_must_agree_with_itself(
-    save_all: Callable[..., Path], tmp_path: Path, make_record: Maker
+    save_all: Callable[..., Path], tmp_path: Path, make_record: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the hub's data only this can be said without it."""
+    """Of the hub's data only this can be said without it, and its size."""
+    monkeypatch.setattr(foreign_record, "EVALUATION_EXAMPLES", _pocket_sizes())
     folder = save_all(tmp_path / "hub", method=ZERO_SHOT, data="hub")
     record = RunStore(folder).load(find(folder, "copa", 42).name)
     wrong = (record.predictions["gold"] != record.predictions["predicted"]).astype(int)
@@ -323,6 +326,42 @@ def test_data_that_is_not_at_hand_must_agree_with_itself(
     spec = dataclasses.replace(record.spec, backbone="other")
     RunStore(folder).save(dataclasses.replace(record, spec=spec, predictions=predictions))
     assert "not the same data of copa" in refused(folder, tmp_path)
+
+
+def _pocket_sizes() -> dict[str, int]:
+    return {task: len(load_data(task, "pocket").evaluation) for task in TASKS}
+
+
+def test_data_that_is_not_at_hand_must_be_whole(tmp_path: Path, make_record: Maker) -> None:
+    """Of fewer examples, an accuracy is another; as many as the run's evaluation says are enough."""
+    store = RunStore(tmp_path / "hub")
+    for spec in (RunSpec(task="copa", data="hub"), RunSpec(task="rte", data="hub", evaluation=Evaluation(32))):
+        store.save(make_record(spec))
+    message = refused(store.folder, tmp_path)
+    given = _pocket_sizes()["copa"]
+    assert f"predictions.parquet: {given} examples, where copa has 100" in message
+    assert "where rte has" not in message
+
+
+def test_data_must_be_that_of_the_other_records(
+    save_all: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else both are added, and then no page can be built of them."""
+    monkeypatch.setattr(foreign_record, "EVALUATION_EXAMPLES", _pocket_sizes())
+    folder = save_all(tmp_path / "records", method=ZERO_SHOT, data="hub")
+    submit(folder, "a lab", tmp_path / "into", RunStore(tmp_path / "nothing"))
+    older = RunStore(tmp_path / "older")
+    for record in RunStore(folder).records():
+        revisions = dataclasses.replace(record.spec.revisions, data="an older one")
+        older.save(dataclasses.replace(record, spec=dataclasses.replace(record.spec, revisions=revisions)))
+    for ours, into in ((None, "into"), (RunStore(folder), "elsewhere")):
+        with pytest.raises(
+            UserError, match=r"nothing was added: records .* different versions of the data of"
+        ) as caught:
+            submit(older.folder, "another", tmp_path / into, ours)
+        assert f"({OURS if ours else 'a lab'})" in str(caught.value)
+    assert list(submissions(tmp_path / "into")) == ["a lab"]
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_runs_that_see_no_example_need_no_seeds(save_all: Callable[..., Path], tmp_path: Path) -> None:
