@@ -43,8 +43,6 @@ class CompacterConfig:
         for name in ("reduction", "n", "rank"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.rule not in ("own", "shared"):
-            raise UserError(f"rule is 'own' or 'shared', not {self.rule!r}")
 
 
 @dataclass(frozen=True)

@@ -99,10 +99,11 @@ class Fastfood(nn.Module):
         self.register_buffer("normals", normals.to(device), persistent=False)
 
     def forward(self, theta: Tensor) -> Tensor:
-        """(inputs,) -> (outputs,), in θ's precision."""
-        padded = nn.functional.pad(theta, (0, self.length - self.inputs))
-        mixed = walsh_hadamard(padded * self.signs.to(theta.dtype))  # (blocks, length)
-        scaled = mixed.gather(1, self.permutation) * self.normals.to(theta.dtype)
-        if self.needed < self.length:  # the first rows of H_mn = H_m ⊗ H_n are those of H_n, m times side by side
-            scaled = scaled.view(-1, self.needed).sum(0, keepdim=True)
-        return walsh_hadamard(scaled).flatten()[: self.outputs]
+        """(inputs,) -> (outputs,), in θ's precision, under autocast as well: it sums over all of θ."""
+        with torch.autocast(theta.device.type, enabled=False):
+            padded = nn.functional.pad(theta, (0, self.length - self.inputs))
+            mixed = walsh_hadamard(padded * self.signs.to(theta.dtype))  # (blocks, length)
+            scaled = mixed.gather(1, self.permutation) * self.normals.to(theta.dtype)
+            if self.needed < self.length:  # the first rows of H_mn = H_m ⊗ H_n are those of H_n, m times side by side
+                scaled = scaled.view(-1, self.needed).sum(0, keepdim=True)
+            return walsh_hadamard(scaled).flatten()[: self.outputs]

@@ -180,15 +180,20 @@ def pretrain(
         The content of the adaptation's file.
 
     Raises:
-        UserError: the checkpoint is damaged, cannot be written or is of another pre-training, the Trainer's flags do
-            not fit, or a loss is not a number.
+        UserError: the backbone is no T5, the checkpoint is damaged, cannot be written or is of another pre-training,
+            the Trainer's flags do not fit, or a loss is not a number.
     """
     chosen = get_method(method)
+    architecture = kind(backbone)
+    if not architecture.encoder_decoder:
+        raise UserError(
+            f"backbone {backbone}: a causal {architecture.model_type} cannot be pre-trained here; method {method} "
+            f"needs one of the T5 family"
+        )
     with quiet_lightning():
         lightning = make_trainer(recipe, precision, progress, trainer)
     micro_batch(lightning, recipe.batch_size)
-    encoder_decoder = kind(backbone).encoder_decoder
-    check_sharding(lightning, backbone, precision, encoder_decoder=encoder_decoder, changes_weights=not chosen.slotted)
+    check_sharding(lightning, backbone, precision, encoder_decoder=True, changes_weights=not chosen.slotted)
     loaded = load_for(lightning, backbone, precision)
     first = PromptedTexts(texts, loaded.tokenizer, range(min(SETTING_EXAMPLES, recipe.steps * recipe.batch_size)))
     setting = Setting(

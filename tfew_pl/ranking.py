@@ -45,6 +45,7 @@ def score_choices(
     tokens: int = CHOICE_TOKENS,
     before: int = 0,
     packed: bool = False,
+    encoded: Tensor | None = None,
 ) -> ChoiceScores:
     """Scores every token of every choice of every example.
 
@@ -61,9 +62,10 @@ def score_choices(
         tokens: of choices, padding counted, that are decoded at once; at least a choice of each example is.
         before: vectors that the adaptation puts before the decoder's input; see `Adaptation`.
         packed: whether examples of a slot may be packed, where that pays; see `Adaptation.by_vector`.
+        encoded: (batch, source, d_model), the encoder's states of the inputs where they are at hand, not packed.
     """
-    rows = _Rows.of(batch.slot, batch.gold) if packed and can_pack(backbone) else None
-    states = _encoded(backbone, batch, within, rows)
+    rows = _Rows.of(batch.slot, batch.gold) if packed and encoded is None and can_pack(backbone) else None
+    states = _encoded(backbone, batch, within, rows) if encoded is None else _States(encoded)
     examples, choices, longest = batch.choice_ids.shape
     together = max(1, tokens // (examples * longest))
 

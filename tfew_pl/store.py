@@ -273,7 +273,11 @@ class RunStore:
     def abandoned(self) -> Iterator[Path]:
         """What writers that were killed left behind; what is younger than an hour may still be written."""
         for path in self.folder.glob(f"{_UNFINISHED}*"):
-            if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+            try:
+                age = time.time() - path.stat().st_mtime
+            except FileNotFoundError:  # its writer has just finished
+                continue
+            if age > _ABANDONED_SECONDS:
                 yield path
 
     def clean(self) -> None:

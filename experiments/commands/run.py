@@ -184,7 +184,8 @@ def _spec(fields: dict[str, Any], assignments: list[str]) -> "RunSpec":
     """
     import yaml
 
-    from experiments.specs import build_spec, scalar, set_value
+    from experiments.specs import build_spec, set_value
+    from tfew_pl.conversion import scalar
     from tfew_pl.errors import UserError
 
     values: dict[str, Any] = {}

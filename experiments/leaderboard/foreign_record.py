@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from experiments.audit.granularity import EVALUATION_EXAMPLES
-from experiments.specs import convert
 from tfew_pl.archive import read_archive
+from tfew_pl.conversion import convert
 from tfew_pl.errors import UserError
 from tfew_pl.record import SCHEMA_VERSION, Costs, RunRecord
 from tfew_pl.spec import RunSpec

@@ -100,7 +100,7 @@ def test_shared_rules_are_one_parameter(make_model: Any) -> None:
     [
         ({"n": 0}, "n must be at least 1"),
         ({"rank": 0}, "rank must be at least 1"),
-        ({"rule": "learned"}, "rule is 'own' or 'shared', not 'learned'"),
+        ({"rule": "learned"}, "option rule: expected own or shared, not 'learned'"),
         ({"n": 5}, "d_model is 24, no multiple of n = 5"),
     ],
 )

@@ -71,6 +71,18 @@ def test_fastfood_is_its_dense_matrix(inputs: int, outputs: int) -> None:
     assert torch.autograd.gradcheck(transform, theta)
 
 
+def test_autocast_does_not_round_it() -> None:
+    transform = Fastfood(100, 1000, seed=0, device=CPU)
+    theta = _random(100).float().requires_grad_(True)
+    expected = transform(theta)
+    (gradient,) = torch.autograd.grad(expected.square().sum(), theta)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = transform(theta)
+    (rough,) = torch.autograd.grad(found.square().sum(), theta)
+    assert torch.equal(found, expected)
+    assert torch.equal(rough, gradient)
+
+
 def test_its_parts_are_what_they_are_called() -> None:
     transform = Fastfood(100, 1000, seed=0, device=CPU)
     assert set(transform.signs.flatten().tolist()) == {-1.0, 1.0}

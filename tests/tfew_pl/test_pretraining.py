@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import GPT2Config
 
 from tfew_pl import pretraining as module
 from tfew_pl.adaptation_file import backbone_digest, load_into
@@ -106,6 +107,15 @@ def test_a_checkpoint_of_another_training_is_refused(backbone_folder: Path, tmp_
     assert checkpoint.is_file()
     with pytest.raises(UserError, match="is a checkpoint of another pre-training: remove it to start anew"):
         pretrain("ia3", str(backbone_folder), _numbered, pretraining_recipe(2, 2), seed=1, **options)
+
+
+def test_a_causal_model_is_refused_before_its_weights(tmp_path: Path) -> None:
+    """There are none: its configuration is enough."""
+    GPT2Config(vocab_size=512, n_embd=24, n_layer=2, n_head=3, architectures=["GPT2LMHeadModel"]).save_pretrained(
+        tmp_path
+    )
+    with pytest.raises(UserError, match="a causal gpt2 cannot be pre-trained here; method ia3 needs one of the T5"):
+        pretrain("ia3", str(tmp_path), _numbered, pretraining_recipe(2, 2))
 
 
 def test_half_a_checkpoint_is_one_message(backbone_folder: Path, tmp_path: Path) -> None:

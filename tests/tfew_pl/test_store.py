@@ -259,3 +259,8 @@ def test_packing_that_fails_keeps_the_folders(store: RunStore, monkeypatch: pyte
     with pytest.raises(UserError, match="cannot write the archive"):
         store.pack("table4", [spec.digest])
     assert store.load(spec).spec == spec
+
+
+def test_a_writer_may_finish_while_its_remains_are_looked_for(tmp_path: Path) -> None:
+    (tmp_path / ".unfinished-x").symlink_to(tmp_path / "renamed into its place")
+    assert list(RunStore(tmp_path).abandoned()) == []

@@ -6,6 +6,8 @@ alone.
 """
 
 import copy
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -38,6 +40,8 @@ class CachedContexts:
     def _behind_encoder(self, batch: ChoiceBatch, query: "_Query") -> Tensor:
         """(rows, width), log-probabilities of the rows' tokens: one input, whose choices are query and answer."""
         context = _kept(batch)[None]
+        encoder: Any = self._backbone.encoder
+        states = self._once(context, lambda: encoder(input_ids=context).last_hidden_state)
         side_by_side = ChoiceBatch(
             input_ids=context,
             input_mask=torch.ones_like(context, dtype=torch.bool),
@@ -46,7 +50,8 @@ class CachedContexts:
             gold=batch.gold.new_zeros(1),
             key=batch.key[:1],
         )
-        return score_choices(self._backbone, side_by_side).log_probability[0]  # type: ignore[arg-type]
+        scores = score_choices(self._backbone, side_by_side, encoded=states)  # type: ignore[arg-type]
+        return scores.log_probability[0]
 
     def _behind_cache(self, batch: ChoiceBatch, query: "_Query") -> Tensor:
         """(rows, width), log-probabilities of the rows' answers behind the context's keys and values."""
@@ -67,14 +72,18 @@ class CachedContexts:
         return found * query.mask
 
     def _cache(self, context: Tensor) -> Any:
-        """Keys and values of a context, computed when it is another than the last; None for an empty one."""
+        """Keys and values of a context, (context,); None for an empty one."""
         if not context.numel():
             return None
-        key = tuple(context.tolist())
+        read = partial(self._backbone, input_ids=context[None], use_cache=True, logits_to_keep=1)
+        return self._once(context, lambda: read().past_key_values)
+
+    def _once(self, context: Tensor, read: Callable[[], Any]) -> Any:
+        """What is read of a context, which is done when it is another than the last."""
+        key = tuple(context.flatten().tolist())
         if self._kept is None or self._kept[0] != key:
             with torch.no_grad():  # nothing is trained behind a context
-                output = self._backbone(input_ids=context[None], use_cache=True, logits_to_keep=1)
-            self._kept = key, output.past_key_values
+                self._kept = key, read()
         return self._kept[1]
 
 

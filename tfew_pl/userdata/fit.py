@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from tfew_pl import backbones, environment
 from tfew_pl.adaptation_file import backbone_digest, load_into, to_bytes
@@ -205,9 +206,20 @@ def _attached(spec: RunSpec, backbone: Backbone, draws: TrainingDraws, slots: in
         loss=loss_function(backbone.model, spec.recipe),
     )
     method = get_method(spec.method, spec.options)
-    generator = torch.Generator().manual_seed(spec.seed)
-    adaptation = method.attach(backbone.model, slots=slots, generator=generator, setting=setting)
+
+    def attach(slots: int) -> Adaptation:
+        generator = torch.Generator().manual_seed(spec.seed)
+        return method.attach(backbone.model, slots=slots, generator=generator, setting=setting)
+
+    start: dict[str, Tensor] = {}
+    if slots > 1:  # what is drawn for several slots is other than what one alone begins with
+        alone = attach(1)
+        start = {name: tensor.clone() for name, tensor in alone.state_dict().items()}
+        alone.detach()
+    adaptation = attach(slots)
     try:
+        if start:
+            adaptation.load_state_dict({name: torch.cat([tensor] * slots) for name, tensor in start.items()})
         path = initial_adaptation(spec)
         if path is not None:
             load_into(adaptation, path, spec.method, backbone_digest(backbone.model))

@@ -94,6 +94,22 @@ def test_a_context_is_read_once(causal: PreTrainedModel) -> None:
     assert torch.equal(first, again)
 
 
+def test_a_context_is_encoded_once(make_model: Callable[..., Any]) -> None:
+    model = make_model()
+    fuse(model)
+    widths = []
+    model.encoder.register_forward_pre_hook(
+        lambda _module, _inputs, named: widths.append(named["input_ids"].shape[1]), with_kwargs=True
+    )
+    contexts = CachedContexts(model)
+    with torch.no_grad():
+        first = contexts.score(collate(EXAMPLES)).log_probability
+        again = contexts.score(collate(EXAMPLES)).log_probability
+        contexts.score(collate([Encoded((3,), ((4,),), 0, kept=(9, 9))]))
+    assert widths == [len(KEPT), 2]
+    assert torch.equal(first, again)
+
+
 def test_no_place_before_the_answer(causal: PreTrainedModel) -> None:
     with pytest.raises(UserError, match="no token for the end of a line"):
         CachedContexts(causal).score(collate([Encoded((), ((4,),), 0, kept=KEPT)]))

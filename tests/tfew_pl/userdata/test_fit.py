@@ -63,8 +63,10 @@ def make_fit(backbone_folder: Path) -> Callable[..., Fitted]:
     return make
 
 
-def test_the_folds_do_not_change_what_is_trained_on_all_rows(make_fit: Callable[..., Fitted]) -> None:
-    alone, beside = make_fit(), make_fit(folds=3)
+@pytest.mark.parametrize("method", ["ia3", "lora"])
+def test_the_folds_do_not_change_what_is_trained_on_all_rows(method: str, make_fit: Callable[..., Fitted]) -> None:
+    """Which may begin with something drawn."""
+    alone, beside = make_fit(method), make_fit(method, folds=3)
     assert alone.held_out is None
     for name, tensor in tensors_of(alone).items():
         torch.testing.assert_close(tensors_of(beside)[name], tensor, atol=1e-5, rtol=1e-5)
