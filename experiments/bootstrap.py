@@ -22,7 +22,8 @@ Answers = NDArray[np.bool_]
 """(runs, templates, examples) of a task, True where the prediction is right."""
 Floats = NDArray[np.float64]
 
-RESAMPLES = 2000
+RESAMPLES = 1000
+"""Of every table, page and comparison; Tables 4 to 7 have a dozen intervals each."""
 LEVEL = 0.95
 _CHUNK = 250
 """Resamples that are drawn at a time, for memory."""

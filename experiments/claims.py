@@ -1,13 +1,14 @@
 """The paper's claims, each held against our records."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from experiments.bootstrap import RESAMPLES, Estimate, answers, mean_accuracy
 from experiments.comparison import Comparison, compare
+from experiments.published import table1
 from experiments.run_costs import typical_cost
 from experiments.statistics import unlabeled_tasks
 from tfew_pl.costs import break_even
@@ -15,6 +16,7 @@ from tfew_pl.spec import POCKET
 from tfew_pl.tasks import get_task
 
 if TYPE_CHECKING:
+    from experiments.finished import Finished
     from tfew_pl.record import RunRecord
 
 Status = Literal["supported", "not supported", "cannot tell at this scale"]
@@ -22,9 +24,49 @@ SUPPORTED: Status = "supported"
 NOT_SUPPORTED: Status = "not supported"
 CANNOT_TELL: Status = "cannot tell at this scale"
 
-Evidence = Mapping[str, Mapping[str, Sequence["RunRecord"]]]
-"""The finished runs by grid and variant."""
+CONTROL = "control"
+"""The grid whose runs must stay at chance."""
 _SEED = 0
+_FEW_PREDICTIONS = 20
+"""The paper's small number, against GPT-3 175B (Section 4.2)."""
+
+
+class _MissingError(Exception):
+    """Runs of a variant are missing."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is there to hold claims against."""
+
+    records: Mapping[str, Mapping[str, Sequence["RunRecord"]]]
+    """The finished runs by grid and variant."""
+    missing: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """How many runs are not finished, by grid and variant."""
+
+    @classmethod
+    def of(cls, grids: Mapping[str, "Finished"]) -> "Evidence":
+        """That of grids, by their names."""
+        missing = {name: {v.name: v.missing for v in grid.variants} for name, grid in grids.items()}
+        return cls({name: grid.records() for name, grid in grids.items()}, missing)
+
+    def variants(self, grid: str) -> list[str]:
+        """Those that a grid asks for."""
+        return list({**self.missing.get(grid, {}), **self.records.get(grid, {})})
+
+    def runs(self, grid: str, variant: str) -> Sequence["RunRecord"]:
+        """All runs of a variant.
+
+        Raises:
+            _MissingError: some are not finished, and what the others show may change with them.
+        """
+        found = self.records.get(grid, {}).get(variant, ())
+        if not found:
+            raise _MissingError(f"no run of {variant} is finished (tfew grid {grid})")
+        missing = self.missing.get(grid, {}).get(variant, 0)
+        if missing:
+            raise _MissingError(f"{missing} of {missing + len(found)} runs of {variant} are missing (tfew grid {grid})")
+        return found
 
 
 @dataclass(frozen=True)
@@ -47,19 +89,8 @@ class Claim:
     """Told the evidence and the number of resamples."""
 
 
-class _MissingError(Exception):
-    """There are no records of a variant."""
-
-
-def _records(evidence: Evidence, grid: str, variant: str) -> Sequence["RunRecord"]:
-    found = evidence.get(grid, {}).get(variant, ())
-    if not found:
-        raise _MissingError(f"no run of {variant} is finished (tfew grid {grid})")
-    return found
-
-
 def _compared(evidence: Evidence, grid: str, ours: str, reference: str, resamples: int) -> Comparison:
-    one, other = (_records(evidence, grid, name) for name in (ours, reference))
+    one, other = (evidence.runs(grid, name) for name in (ours, reference))
     found = compare(one, other, np.random.default_rng(_SEED), resamples)
     if found is None:
         raise _MissingError(f"{ours} and {reference} share no seed, template and example")
@@ -104,7 +135,12 @@ def _beats_in_context(evidence: Evidence, resamples: int) -> tuple[Status, str]:
     name = "In-context learning"
     found = _compared(evidence, "table9", "T-Few", name, resamples)
     why = _sentence("T-Few", name, found)
-    theirs = _records(evidence, "table9", name)
+    theirs = evidence.runs("table9", name)
+    limits = theirs[0].spec.evaluation
+    asked = {"templates": limits.templates, "examples": limits.examples}
+    where = " and ".join(f"{number} {what}" for what, number in asked.items() if number is not None)
+    if where:
+        why += f", where both are evaluated: {where} a task"
     accuracy, chance = against_chance(theirs, resamples)
     if accuracy.low <= chance:
         backbone = theirs[0].spec.backbone
@@ -131,23 +167,27 @@ def _only_ia3_beats_full(evidence: Evidence, resamples: int) -> tuple[Status, st
     """(IA)3 above full fine-tuning, and no other method."""
     full = "Full fine-tuning"
     status, why = better("table4", "(IA)3", full)(evidence, resamples)
-    others = {}
-    for name, records in evidence.get("table4", {}).items():
-        if records and name not in (full, "(IA)3"):
-            others[name] = _compared(evidence, "table4", name, full, resamples)
-    above = [name for name, found in others.items() if _status(found) == SUPPORTED]
-    unclear = [name for name, found in others.items() if _status(found) == CANNOT_TELL]
-    if above:
+    by_status: dict[Status | None, list[str]] = {SUPPORTED: [], CANNOT_TELL: [], NOT_SUPPORTED: [], None: []}
+    for name in evidence.variants("table4"):
+        if name not in (full, "(IA)3"):
+            try:
+                by_status[_status(_compared(evidence, "table4", name, full, resamples))].append(name)
+            except _MissingError:
+                by_status[None].append(name)
+    if above := by_status[SUPPORTED]:
         return NOT_SUPPORTED, f"{why}; above it, too: {', '.join(above)}"
-    if not others or unclear:
-        parts = f"not to be told apart from it: {', '.join(unclear)}" if unclear else "no other method has been run"
-        return NOT_SUPPORTED if status == NOT_SUPPORTED else CANNOT_TELL, f"{why}; {parts}"
-    return status, f"{why}; the other {len(others)} methods are below it"
+    parts = {"not to be told apart from it": by_status[CANNOT_TELL], "runs are missing of": by_status[None]}
+    unclear = [f"{what}: {', '.join(names)}" for what, names in parts.items() if names]
+    below = by_status[NOT_SUPPORTED]
+    if unclear or not below:
+        why = "; ".join([why, *unclear] if unclear else [why, "no other method has been run"])
+        return NOT_SUPPORTED if status == NOT_SUPPORTED else CANNOT_TELL, why
+    return status, f"{why}; the other {len(below)} methods are below it"
 
 
 def _beats_on_raft(evidence: Evidence, resamples: int) -> tuple[Status, str]:
     """T-Few against SetFit, whose encoder comes from real English: only there is it a fair match."""
-    sides = [_records(evidence, "table2", name) for name in ("T-Few", "SetFit")]
+    sides = [evidence.runs("table2", name) for name in ("T-Few", "SetFit")]
     if unlabeled_tasks(record for records in sides for record in records):
         return CANNOT_TELL, "the labels of RAFT's test sets are not public; its leaderboard knows"
     found = _compared(evidence, "table2", "T-Few", "SetFit", resamples)
@@ -158,7 +198,7 @@ def _beats_on_raft(evidence: Evidence, resamples: int) -> tuple[Status, str]:
 
 
 def _fewer_parameters(evidence: Evidence, _resamples: int) -> tuple[Status, str]:
-    records = _records(evidence, "table8", "(IA)3 + PT")
+    records = evidence.runs("table8", "(IA)3 + PT")
     trained, whole = (typical_cost(records, name) for name in ("trained_parameters", "parameters"))
     why = f"(IA)3 trains {trained:,.0f} of {whole:,.0f} parameters, {whole / trained:,.0f} times fewer"
     if whole / trained >= 1000:
@@ -167,7 +207,7 @@ def _fewer_parameters(evidence: Evidence, _resamples: int) -> tuple[Status, str]
 
 
 def _cheaper_predictions(evidence: Evidence, _resamples: int) -> tuple[Status, str]:
-    sides = [_records(evidence, "table9", name) for name in ("T-Few", "In-context learning")]
+    sides = [evidence.runs("table9", name) for name in ("T-Few", "In-context learning")]
     ours, theirs = (typical_cost(records, "measured_inference_flops") for records in sides)
     shots, ratio = typical_cost(sides[1], "shots"), theirs / ours
     why = f"a prediction in context with {shots:.0f} shots takes {ratio:.1f} times the FLOPs of one of T-Few's, counted"
@@ -176,21 +216,37 @@ def _cheaper_predictions(evidence: Evidence, _resamples: int) -> tuple[Status, s
 
 def _training_pays(evidence: Evidence, _resamples: int) -> tuple[Status, str]:
     """The paper: training costs about as much as 20 predictions in context with GPT-3 175B, 16 times larger."""
-    sides = [_records(evidence, "table9", name) for name in ("T-Few", "In-context learning")]
-    (fixed, each), (_, other) = (
-        [typical_cost(records, f"measured_{kind}_flops") for kind in ("training", "inference")] for records in sides
-    )
-    found = break_even(fixed, each, 0, other)
+    sides = [evidence.runs("table9", name) for name in ("T-Few", "In-context learning")]
+
+    def after(task: str | None = None) -> int | None:
+        of_task = [[record for record in records if task in (None, record.spec.task)] for records in sides]
+        (fixed, each), (_, other) = (
+            [typical_cost(records, f"measured_{kind}_flops") for kind in ("training", "inference")]
+            for records in of_task
+        )
+        return break_even(fixed, each, 0, other)
+
+    found = after()
     if found is None:
         return NOT_SUPPORTED, "T-Few's predictions cost no less than those in context, so that training never pays"
-    return (
-        SUPPORTED,
-        f"counted FLOPs of training are made up for after {found:,} predictions, against a backbone of its size",
+    tasks = sorted({record.spec.task for record in sides[0]} & {record.spec.task for record in sides[1]})
+    by_task = [number for number in map(after, tasks) if number is not None]
+    why = (
+        f"counted FLOPs of training are made up for after {found:,} predictions, {min(by_task):,} to "
+        f"{max(by_task):,} by task, against a language model of its size"
+    )
+    if found <= _FEW_PREDICTIONS:
+        return SUPPORTED, why
+    printed = table1()
+    training, context = printed["T-Few"].training_flops, printed["T5+LM"].inference_flops
+    return CANNOT_TELL, (
+        f"{why}; the paper's {_FEW_PREDICTIONS} are against one 16 times larger, and its numbers against one of the "
+        f"same size give {training / context:,.0f}"
     )
 
 
 def _small_storage(evidence: Evidence, _resamples: int) -> tuple[Status, str]:
-    records = _records(evidence, "table9", "T-Few")
+    records = evidence.runs("table9", "T-Few")
     stored, whole = typical_cost(records, "measured_stored_bytes"), 4 * typical_cost(records, "parameters")
     share = 100 * stored / whole
     why = f"an adaptation's file has {stored:,.0f} bytes, {share:.2f} % of the backbone's in single precision"
@@ -238,7 +294,7 @@ def verdicts(evidence: Evidence, resamples: int = RESAMPLES) -> list[Verdict]:
     examples, lies above zero; not supported if it lies below.
 
     Args:
-        evidence: the finished runs; a claim without runs cannot be told.
+        evidence: the finished runs; a claim of which runs are missing cannot be told.
         resamples: of every interval.
     """
     found = []

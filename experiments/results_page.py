@@ -4,12 +4,22 @@ from collections.abc import Container, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from experiments.bootstrap import LEVEL
-from experiments.claims import CANNOT_TELL, NOT_SUPPORTED, SUPPORTED, Evidence, Status, Verdict, against_chance
+from experiments.claims import (
+    CANNOT_TELL,
+    CONTROL,
+    NOT_SUPPORTED,
+    SUPPORTED,
+    Evidence,
+    Status,
+    Verdict,
+    against_chance,
+)
 from experiments.figures.catalog import FIGURES
 from experiments.finished import Progress
 from experiments.quantities import count
 from experiments.tables.block import escaped
 from experiments.tables.catalog import TABLES
+from tfew_pl.tasks import get_task
 from tfew_pl.tasks.data import POCKET
 
 if TYPE_CHECKING:
@@ -44,7 +54,7 @@ def results_page(
 
     Args:
         verdicts: on the claims.
-        evidence: of which they were made, and the runs of the grid `control`.
+        evidence: of which they were made, with the runs of the control.
         grids: how far each is.
         files: names of those that stand beside the page, to which it may lead.
     """
@@ -54,7 +64,7 @@ def results_page(
 
 
 def _records(evidence: Evidence) -> list["RunRecord"]:
-    return [record for variants in evidence.values() for records in variants.values() for record in records]
+    return [record for variants in evidence.records.values() for records in variants.values() for record in records]
 
 
 def _is_pocket(evidence: Evidence) -> bool:
@@ -90,15 +100,27 @@ def _claims(verdicts: Sequence[Verdict]) -> Iterator[str]:
 
 
 def _control(evidence: Evidence) -> Iterator[str]:
-    """Whether a backbone that knows nothing stays at chance."""
-    for records in evidence.get("control", {}).values():
+    """Whether a backbone that knows nothing stays at chance, on every task."""
+    for name, records in evidence.records.get(CONTROL, {}).items():
         accuracy, chance = against_chance(records)
-        verdict = "some task gives its answers away" if accuracy.low > chance else "no task gives its answers away"
+        by_task: dict[str, list[RunRecord]] = {}
+        for record in records:
+            by_task.setdefault(record.spec.task, []).append(record)
+        each = {task: against_chance(runs) for task, runs in by_task.items()}
+        above = [
+            f"{get_task(task).title} ({found.value:.1f} % [{found.low:.1f}, {found.high:.1f}] of {guessed:.1f} %)"
+            for task, (found, guessed) in each.items()
+            if found.low > guessed
+        ]
+        tasks = f"{len(each)} tasks" if len(each) > 1 else "1 task"
+        verdict = f"above chance on {', '.join(above)}" if above else f"on none of {tasks} is the interval above chance"
+        missing = evidence.missing.get(CONTROL, {}).get(name, 0)
         yield from ("## The control", "")
         yield (
-            "T-Few's training on a backbone that was never trained reaches a mean accuracy of "
-            f"{accuracy.value:.1f} % [{accuracy.low:.1f}, {accuracy.high:.1f}], where guessing gives {chance:.1f} %: "
-            f"{verdict}."
+            "A task that gives its answers away by its surface would be learned by a backbone that was never trained. "
+            f"T-Few's training of one reaches a mean accuracy of {accuracy.value:.1f} % [{accuracy.low:.1f}, "
+            f"{accuracy.high:.1f}], where guessing gives {chance:.1f} %; {verdict}."
+            + (f" {missing} of its runs are missing." if missing else "")
         )
         yield ""
 

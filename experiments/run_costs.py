@@ -2,9 +2,11 @@
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from tfew_pl.costs import Price, break_even
+from tfew_pl.record import Costs
 
 if TYPE_CHECKING:
     from tfew_pl.record import RunRecord
@@ -23,6 +25,11 @@ def _typical(records: Records, cost: Callable[["RunRecord"], float]) -> float:
 def typical_cost(records: Records, field: str) -> float:
     """A field of `Costs`: the median over tasks of the medians over a task's runs."""
     return _typical(records, lambda record: getattr(record.costs, field))
+
+
+def typical_costs(records: Records) -> dict[str, float]:
+    """Every field of `Costs`, as `typical_cost` gives it; empty without a record."""
+    return {field.name: typical_cost(records, field.name) for field in fields(Costs)} if records else {}
 
 
 def _row(name: str, records: Records, price: Price | None) -> dict[str, Any]:

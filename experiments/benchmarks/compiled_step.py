@@ -36,16 +36,15 @@ class _StepTimes(pl.Callback):
         self.seconds.append(self._read() - self._start)
 
 
-def _training(method: str, model: str, task: str, clock: Clock, *, compiled: bool) -> tuple[float, float]:
-    """Seconds of a step, and of the first steps beside that; of a run, of the five together where there are slots."""
+def _training(method: str, model: str, task: str, clock: Clock, *, compiled: bool) -> float:
+    """Seconds of a step of a run, of which five are trained together where there are slots."""
     seeds = OFFICIAL_SEEDS if get_method(method).slotted else OFFICIAL_SEEDS[:1]
     recipe = Recipe(**{**get_method(method).recipe, "steps": STEPS, "pretrained": False})
     few = Evaluation(examples=1, templates=1)
     specs = [RunSpec(task, model, method, recipe=recipe, evaluation=few, seed=seed) for seed in seeds]
     times = _StepTimes(clock)
     run_group(specs, trainer={"callbacks": [times, *([CompiledStacks()] if compiled else [])]})
-    step = statistics.median(times.seconds[FIRST:])
-    return step / len(specs), (sum(times.seconds[:FIRST]) - FIRST * step) / len(specs)
+    return statistics.median(times.seconds[FIRST:]) / len(specs)
 
 
 def command(
@@ -59,8 +58,6 @@ def command(
 ) -> None:
     """Time a training step of every method, compiled and not, in trainings that take turns.
 
-    What the first steps take beside is the compiler's work for a training, those after a process's first.
-
     Examples:
         python -m experiments.benchmarks.compiled_step
         python -m experiments.benchmarks.compiled_step --method lora --method full --clock processor
@@ -73,14 +70,13 @@ def command(
             [_training(name, model, task, clock, compiled=compiled) for compiled in (False, True)]
             for _ in range(rounds)
         ]
-        plain, compiled = (1e3 * statistics.median(step for step, _ in side) for side in zip(*pairs, strict=True))
+        plain, compiled = (1e3 * statistics.median(side) for side in zip(*pairs, strict=True))
         rows.append(
             {
                 "method": name,
                 "plain_ms": plain,
                 "compiled_ms": compiled,
-                "plain/compiled": statistics.median(one[0] / two[0] for one, two in pairs),
-                "compiling_s": statistics.median(two[1] - one[1] for one, two in pairs),
+                "plain/compiled": statistics.median(one / two for one, two in pairs),
             }
         )
     columns = (
@@ -88,7 +84,6 @@ def command(
         Column("plain_ms", "plain ms", "right", "{:.1f}".format),
         Column("compiled_ms", "compiled ms", "right", "{:.1f}".format),
         Column("plain/compiled", "plain / compiled", "right", "{:.2f}".format),
-        Column("compiling_s", "s of compiling a run", "right", "{:.1f}".format),
     )
     report.report(
         "A training step, a run, compiled and not", rows, columns, json,

@@ -8,8 +8,6 @@ import typer
 
 from experiments.output import JSON, Column, show_json, show_table, write_file
 
-_CONTROL = "control"
-"""The grid whose runs must stay at chance."""
 _COLUMNS = (
     Column("section", "section"),
     Column("claim", "claim of the paper"),
@@ -40,21 +38,22 @@ def command(
         tfew claims
         tfew claims --json
     """
-    from experiments.claims import GRIDS, verdicts
+    from experiments.claims import CONTROL, GRIDS, Evidence, verdicts
     from experiments.finished import Selection, find_finished, progress
     from experiments.results_page import results_page
     from experiments.tables.catalog import TABLES
 
     selection = Selection(store, backbone, data)
-    evidence = {grid: find_finished(grid, selection).records() for grid in (*GRIDS, _CONTROL)}
+    runs = {grid: find_finished(grid, selection) for grid in (*GRIDS, CONTROL)}
+    evidence = Evidence.of(runs)
     found = verdicts(evidence)
     rows = [dataclasses.asdict(verdict) for verdict in found]
     if json:
         show_json(rows)
     else:
         show_table(rows, _COLUMNS)
-    if any(evidence.values()) and (out is not None or not json):
-        grids = dict.fromkeys([*(table.grid for table in TABLES.values()), *evidence])
+    if any(evidence.records.values()) and (out is not None or not json):
+        grids = dict.fromkeys([*(table.grid for table in TABLES.values()), *runs])
         folder = out or selection.folder
         files = {file.name for file in folder.glob("*")}
         page = results_page(found, evidence, [progress(grid, selection) for grid in grids], files)

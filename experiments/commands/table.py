@@ -43,7 +43,10 @@ def command(
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="What is printed.")] = "text",
     unfinished: Annotated[
-        bool, typer.Option("--unfinished", help="Print instead the grids of which runs are missing.")
+        bool,
+        typer.Option(
+            "--unfinished", help="Print instead the grids of which runs are missing; for all, the control's, too."
+        ),
     ] = False,
     json: JSON = False,
 ) -> None:
@@ -59,13 +62,15 @@ def command(
         tfew table 1 --backbone t0-3b --data hub
         tfew table all
     """
+    from experiments.claims import CONTROL
     from experiments.finished import Selection, find_finished, progress
     from experiments.tables.catalog import TABLES
 
     definitions = list(TABLES.values()) if number == ALL else [definition(number)]
     selection = Selection(store, backbone, data)
     if unfinished:
-        found = [progress(name, selection) for name in dict.fromkeys(made.grid for made in definitions)]
+        names = [made.grid for made in definitions] + [CONTROL] * (number == ALL)
+        found = [progress(name, selection) for name in dict.fromkeys(names)]
         grids = [grid.grid for grid in found if grid.found < grid.asked]
         show_json(grids) if json else typer.echo("".join(f"{name}\n" for name in grids), nl=False)
         return

@@ -2,21 +2,20 @@
 
 import dataclasses
 import hashlib
-import statistics
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.bootstrap import Estimate, answers, mean_accuracy
+from experiments.bootstrap import RESAMPLES, Estimate, answers, mean_accuracy
 from experiments.leaderboard.describe import changes, data_of, variant
 from experiments.leaderboard.versions import mixed_versions
 from experiments.ranks import Ranking, ranking
+from experiments.run_costs import typical_costs
 from experiments.statistics import Spread, TaskAccuracy, mean_over_tasks, task_accuracy
 from tfew_pl.backbones import POCKET_RANDOM
 from tfew_pl.errors import UserError
-from tfew_pl.record import Costs
 from tfew_pl.spec import ZERO_SHOT, RunSpec
 from tfew_pl.tasks import TASKS
 
@@ -27,7 +26,6 @@ OURS = "this repository"
 """Source of the records that are nobody's submission."""
 SEED = 0
 """Of the resamples."""
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -197,16 +195,7 @@ def _row(source: str, records: Sequence["RunRecord"], resamples: int) -> Row:
         raise UserError(f"{source}: the records of {spec.method} ({spec.backbone}) disagree: {error}") from error
     runs = {task: tuple(map(_run, group)) for task, group in groups.items()}
     estimate = mean_accuracy(right, np.random.default_rng(SEED), resamples)
-    return Row(source, spec, changes(spec), tasks, _median_costs(groups.values()), runs, estimate)
-
-
-def _median_costs(groups: Collection[Sequence["RunRecord"]]) -> dict[str, float]:
-    return {
-        field.name: statistics.median(
-            statistics.median(getattr(r.costs, field.name) for r in group) for group in groups
-        )
-        for field in dataclasses.fields(Costs)
-    }
+    return Row(source, spec, changes(spec), tasks, typical_costs(records), runs, estimate)
 
 
 def _run(record: "RunRecord") -> Run:

@@ -1,13 +1,12 @@
 """What every table is made of: the runs that a grid asks for, those that are finished, and what they found."""
 
-import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from experiments.run_costs import typical_costs
 from experiments.statistics import Spread, TaskAccuracy, mean_over_tasks, task_accuracy, unlabeled_tasks
-from tfew_pl.record import Costs
 
 if TYPE_CHECKING:
     from experiments.grid import Grid
@@ -94,17 +93,6 @@ class Measured:
         return next((task for task in self.tasks if task.task == name), None)
 
 
-def _median_costs(groups: Sequence[Sequence["RunRecord"]]) -> dict[str, float]:
-    if not groups:
-        return {}
-    return {
-        field.name: statistics.median(
-            statistics.median(getattr(record.costs, field.name) for record in records) for records in groups
-        )
-        for field in fields(Costs)
-    }
-
-
 def measure(variant: Variant) -> Measured:
     """What the runs of a variant found.
 
@@ -119,4 +107,5 @@ def measure(variant: Variant) -> Measured:
     asked = Counter(spec.task for spec in variant.specs if spec.task not in unlabeled)
     of_task = {name: [record for record in variant.records if record.spec.task == name] for name in asked}
     groups = [records for records in of_task.values() if records]
-    return Measured(*kind, tuple(map(task_accuracy, groups)), asked, _median_costs(groups), unlabeled)
+    costs = typical_costs([record for records in groups for record in records])
+    return Measured(*kind, tuple(map(task_accuracy, groups)), asked, costs, unlabeled)

@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from experiments.claims import CANNOT_TELL, CLAIMS, GRIDS, NOT_SUPPORTED, SUPPORTED, Evidence, Verdict, verdicts
+from experiments.finished import Finished
+from experiments.tables.variants import Variant
 from tfew_pl.record import RunRecord
 from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, RunSpec
 
@@ -35,8 +37,12 @@ def runs(record: RecordMaker) -> Runs:
     return make
 
 
-def of(text: str, evidence: Evidence) -> Verdict:
-    (verdict,) = (verdict for verdict in verdicts(evidence, resamples=200) if text in verdict.claim)
+Records = Mapping[str, Mapping[str, list[RunRecord]]]
+
+
+def of(text: str, records: Records, missing: Mapping[str, Mapping[str, int]] | None = None) -> Verdict:
+    found = verdicts(Evidence(records, missing or {}), resamples=200)
+    (verdict,) = (verdict for verdict in found if text in verdict.claim)
     return verdict
 
 
@@ -49,12 +55,28 @@ def test_a_claim_of_accuracy(runs: Runs, ours: int, status: str) -> None:
 
 
 def test_without_runs_nobody_can_tell(runs: Runs) -> None:
-    found = verdicts({}, resamples=10)
+    found = verdicts(Evidence({}), resamples=10)
     assert {verdict.status for verdict in found} == {CANNOT_TELL}
     assert len(found) == len(CLAIMS)
     assert of("pre-training the vectors", {"table8": {"(IA)3 + PT": runs(9)}}).why == (
         "no run of (IA)3 is finished (tfew grid table8)"
     )
+
+
+def test_some_of_the_runs_are_not_all(runs: Runs) -> None:
+    rows = {"table8": {"(IA)3 + PT": runs(36), "(IA)3": runs(9)}}
+    assert of("pre-training the vectors", rows, {"table8": {"(IA)3 + PT": 0, "(IA)3": 0}}).status == SUPPORTED
+    found = of("pre-training the vectors", rows, {"table8": {"(IA)3 + PT": 0, "(IA)3": 4}})
+    assert (found.status, found.why) == (CANNOT_TELL, "4 of 10 runs of (IA)3 are missing (tfew grid table8)")
+
+
+def test_evidence_is_that_of_grids(runs: Runs) -> None:
+    specs = tuple(record.spec for record in runs(9))
+    variants = (Variant("A", specs, tuple(runs(9)[:4])), Variant("B", specs, ()), Variant("C", specs, tuple(runs(9))))
+    found = Evidence.of({"mine": Finished(variants, Path(), "")})
+    assert {name: len(records) for name, records in found.records["mine"].items()} == {"A": 4, "C": 6}
+    assert found.missing == {"mine": {"A": 2, "B": 6, "C": 0}}
+    assert found.variants("mine") == ["A", "B", "C"]
 
 
 def test_in_context_learning_must_work_before_it_is_beaten(runs: Runs) -> None:
@@ -63,6 +85,7 @@ def test_in_context_learning_must_work_before_it_is_beaten(runs: Runs) -> None:
         return of("than in-context learning with", {"table9": rows})
 
     assert verdict(32).status == SUPPORTED
+    assert "where both are evaluated" not in verdict(32).why
     at_chance = verdict(20)
     assert at_chance.status == CANNOT_TELL
     assert "not above chance" in at_chance.why
@@ -77,6 +100,9 @@ def test_only_ia3_beats_full_fine_tuning(runs: Runs) -> None:
     assert above.why.endswith("above it, too: Adapter")
     assert of(text, {"table4": {**rows, "BitFit": runs(25, "bitfit")}}).status == CANNOT_TELL
     assert of(text, {"table4": {**rows, "(IA)3": runs(9)}}).status == NOT_SUPPORTED
+    unknown = of(text, {"table4": rows}, {"table4": {"LoRA": 0, "Adapter": 55}})
+    assert unknown.status == CANNOT_TELL
+    assert unknown.why.endswith("; runs are missing of: Adapter")
 
 
 def test_it_beats_all_methods_with_fewer_parameters(runs: Runs) -> None:
@@ -117,12 +143,17 @@ def test_parts_of_a_claim(runs: Runs) -> None:
 def test_claims_of_costs(runs: Runs) -> None:
     t_few = runs(30)
     in_context = runs(30, IN_CONTEXT, measured_inference_flops=100, shots=32)
-    evidence: Mapping[str, Any] = {
+    evidence: Records = {
         "table9": {"T-Few": t_few, "In-context learning": in_context, "Zero-shot": runs(20, ZERO_SHOT)},
         "table8": {"(IA)3 + PT": t_few},
     }
     assert "10.0 times the FLOPs" in of("a prediction costs less", evidence).why
-    assert "after 10 predictions" in of("training costs as much", evidence).why
+    pays = of("training costs as much", evidence)
+    assert (pays.status, "after 10 predictions, 10 to 10 by task" in pays.why) == (SUPPORTED, True)
+    dear = {"table9": {**evidence["table9"], "T-Few": runs(30, measured_training_flops=9000)}}
+    late = of("training costs as much", dear)
+    assert (late.status, "after 100 predictions" in late.why) == (CANNOT_TELL, True)
+    assert late.why.endswith("against one of the same size give 600")  # 2.7e16 / 4.5e13, Table 1
     stored = of("stores is small", evidence)
     assert (stored.status, "0.10 %" in stored.why) == (SUPPORTED, True)
     fewer = of("thousands of times fewer", evidence)

@@ -130,7 +130,10 @@ def test_without_any_run_nothing_is_written(tfew: Tfew, tmp_path: Path) -> None:
 def test_unfinished_grids(tfew: Tfew, store: RunStore, grid: experiments.grid.Grid) -> None:
     flags = ("--unfinished", "--store", str(store.folder))
     assert tfew("table", "1", *flags) == (0, "", "")
-    assert json.loads(tfew("table", "all", *flags, "--json").out) == [f"table{i}" for i in range(2, 11)]
+    assert json.loads(tfew("table", "all", *flags, "--json").out) == [
+        *(f"table{i}" for i in range(2, 11)),
+        "control",
+    ]
     (store.path(grid.runs[3].spec) / "record.json").unlink()
     assert tfew("table", "1", *flags).out == "table1\n"
 
