@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from baselines.modes import evaluating
 from baselines.substitution import WeightAdaptation
+from tfew_pl.entries import Entries
 from tfew_pl.errors import UserError
 from tfew_pl.method import Method
 from tfew_pl.setting import Setting
@@ -119,6 +120,10 @@ class FishMaskAdaptation(WeightAdaptation):
     of the model at a time, is with `largest`. Time: a copy of each weight in the forward pass and another in the
     backward, and the gradient of every weight as in full fine-tuning; none once merged. The file holds 8 k bytes and
     a number for every tensor of the backbone.
+
+    Adafactor updates the chosen weights as the release has it, whose masked gradients leave the whole tensors to the
+    optimizer: its averages are over rows and columns with all their zeros, and so are its root mean squares, which
+    makes longer steps than the chosen values alone would take. `entries` says where they stand.
     """
 
     def __init__(self, backbone: nn.Module, chosen: list[Tensor]) -> None:
@@ -145,6 +150,20 @@ class FishMaskAdaptation(WeightAdaptation):
             return own
         index = self.places.get_buffer(key).long()
         return own.detach().flatten().index_copy(0, index, self.values[key][0].to(own.dtype)).view_as(own)
+
+    def entries(self) -> dict[nn.Parameter, Entries]:
+        """The chosen weights, where they stand."""
+        found = {}
+        for name, own in self._own.items():
+            if (key := _key(name)) in self.values:
+                places = self.places.get_buffer(key)
+                weight = own.detach()
+                squares = [
+                    torch.linalg.vector_norm(values, dtype=torch.float64).square()
+                    for values in (weight, weight.flatten()[places.long()])
+                ]
+                found[self.values[key]] = Entries(own.shape, places, (squares[0] - squares[1]).float())
+        return found
 
     def stored(self) -> dict[str, Tensor]:
         """How many weights of each tensor are trained, (1, tensors); their places and values, (1, k) each."""

@@ -5,22 +5,22 @@ ones. With one slot the updates are those of `transformers.Adafactor` without re
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-CLIP_THRESHOLD = 1.0
-"""d: largest root mean square of an update (Alg. 4)."""
+from tfew_pl.entries import CLIP_THRESHOLD, EPSILON_GRADIENT, EPSILON_SCALE, Entries, EntriesUpdate
+
 DECAY = -0.8
 """The second moment's decay is 1 - step ** DECAY (Section 7.2)."""
-EPSILON_GRADIENT = 1e-30
-"""epsilon_1: keeps squared gradients positive."""
-EPSILON_SCALE = 1e-3
-"""epsilon_2: the least scale of a parameter, so that one that starts at zero moves."""
 TOGETHER = 1 << 16
 """Parameters of up to this many values are updated together; larger ones alone, so that no copy is made."""
+
+
+def _decay(step: int) -> float:
+    return float(1.0 - step**DECAY)
 
 
 def _rms(stacked: Tensor) -> Tensor:
@@ -38,10 +38,20 @@ class SlotAdafactor(torch.optim.Optimizer):
         parameters: each (slots, *shape).
         lr: learning rate.
         scale_parameter: multiply the step by max(epsilon_2, RMS(parameter)) (Alg. 4).
+        entries: of the parameters that are entries of tensors, where these stand; they are updated as if the tensors
+            were parameters and all else had a gradient of zero.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, scale_parameter: bool = True) -> None:
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        lr: float,
+        scale_parameter: bool = True,
+        entries: Mapping[nn.Parameter, Entries] | None = None,
+    ) -> None:
         super().__init__(parameters, {"lr": lr, "scale_parameter": scale_parameter, "step": 0})
+        self._entries = EntriesUpdate(entries) if entries else None
+        self._apart = set(entries or ())
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -52,13 +62,16 @@ class SlotAdafactor(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             group["step"] += 1
-            for parameters in _of_one_shape(group["params"]):
+            if self._entries is not None:
+                state = self.state[self._entries.parameters[0]]
+                self._entries.step(state, group["lr"], _decay(group["step"]), group["scale_parameter"])
+            for parameters in _of_one_shape(p for p in group["params"] if p not in self._apart):
                 self._update(parameters, group["lr"], group["step"], group["scale_parameter"])
         return loss
 
     def _update(self, parameters: list[nn.Parameter], lr: float, step: int, scale_parameter: bool) -> None:
         gradient = _stack([p.grad for p in parameters if p.grad is not None])  # (parameters, slots, *shape)
-        decay = 1.0 - step**DECAY
+        decay = _decay(step)
         squared = gradient.square() + EPSILON_GRADIENT
         if gradient.ndim > 3:
             rows = self._average(parameters, "row", squared.mean(-1), decay)

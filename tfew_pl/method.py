@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from tfew_pl.entries import Entries
 from tfew_pl.errors import UserError
 from tfew_pl.options import configure
 from tfew_pl.quantization import is_quantized
@@ -177,6 +178,10 @@ class Adaptation(nn.Module):
         own = self.state_dict()
         for name, tensor in tensors.items():
             own[name].copy_(tensor)
+
+    def entries(self) -> Mapping[nn.Parameter, Entries]:
+        """Which parameters are entries of larger tensors, as which they are updated; see `SlotAdafactor`. Here none."""
+        return {}
 
     def counts(self) -> ParameterCounts:
         """How many values a slot of it has. Works on the meta device.

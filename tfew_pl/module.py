@@ -204,7 +204,10 @@ class TFewModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Adafactor with a linear warm-up and a linear decay (Section 3.5)."""
         optimizer = SlotAdafactor(
-            self._trained(), lr=self.recipe.learning_rate, scale_parameter=self.recipe.scale_parameter
+            self._trained(),
+            lr=self.recipe.learning_rate,
+            scale_parameter=self.recipe.scale_parameter,
+            entries=None if self.adaptation is None else self.adaptation.entries(),
         )
         schedule = get_linear_schedule_with_warmup(optimizer, self.recipe.warmup_steps, self.recipe.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

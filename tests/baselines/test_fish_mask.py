@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import Adafactor
 
 from baselines.fish_mask import FishMask, FishMaskAdaptation, SmallFishMask, chunks
 from tfew_pl.encoding import Encoded, collate
 from tfew_pl.errors import UserError
-from tfew_pl.module import loss_function
+from tfew_pl.module import TFewModule, loss_function
 from tfew_pl.recipe import Recipe
 from tfew_pl.setting import Setting
 from tfew_pl.shapes import empty_backbone
@@ -176,3 +177,33 @@ def test_it_asks_for_the_training_examples(make_model: Any) -> None:
 def test_recipe() -> None:
     assert FishMask.recipe == SmallFishMask.recipe == {"steps": 1500, "learning_rate": 3e-4}
     assert (FishMask().config.keep, SmallFishMask().config.keep) == (0.002, 0.0002)
+
+
+def test_it_trains_as_full_fine_tuning_with_masked_gradients(
+    make_model: Any, make_setting: Any, make_examples: Examples
+) -> None:
+    """By transformers' optimizer on all weights, as the release has it (App. D)."""
+    model, plain = make_model("untied"), make_model("untied")
+    adaptation = _attach(model, make_setting(model), keep=0.01)
+    masks = {name: torch.zeros_like(parameter) for name, parameter in plain.named_parameters()}
+    for name, place in _places(adaptation):
+        masks[name].view(-1)[place] = 1
+    theirs = Adafactor(plain.parameters(), lr=3e-4, relative_step=False, scale_parameter=True)
+    module = TFewModule(model, adaptation, Recipe(), choices=3)
+    ours = module.configure_optimizers()["optimizer"]
+    ours.param_groups[0]["lr"] = 3e-4  # without the schedule
+    batch = collate(make_examples(3, 4))
+    for _ in range(4):
+        ours.zero_grad()
+        module.losses(batch).backward()
+        ours.step()
+        plain.zero_grad()
+        loss_function(plain, Recipe())(batch).backward()
+        for name, parameter in plain.named_parameters():
+            parameter.grad = masks[name] * (0 if parameter.grad is None else parameter.grad)
+        theirs.step()
+    moved = 0.0
+    for name, parameter in plain.named_parameters():
+        torch.testing.assert_close(adaptation.weight(name).detach(), parameter.detach(), atol=1e-6, rtol=1e-4)
+        moved += float((adaptation.weight(name).detach() - dict(model.named_parameters())[name]).abs().max())
+    assert moved > 1e-3
