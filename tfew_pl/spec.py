@@ -135,9 +135,11 @@ class RunSpec:
         return self.method not in (ZERO_SHOT, IN_CONTEXT)
 
     def identity(self) -> dict[str, Any]:
-        """The fields on which the run's result depends; a field without influence is left out.
+        """The fields on which the run's result depends. What has no influence on a run that trains nothing is left out.
 
-        Where files are does not matter, as their content is in `revisions`.
+        Of a run that trains, all fields count, also those that its method does not look at, such as
+        `recipe.pretrained` where nothing is pre-trained, and an option that is given its default. Where files are does
+        not matter, as their content is in `revisions`.
         """
         # Its nested fields are flat, so that this is `dataclasses.asdict`, ten times as fast.
         values = {key: dict(vars(value)) if dataclasses.is_dataclass(value) else value for key, value in self._items()}
