@@ -123,11 +123,13 @@ def better(grid: str, ours: str, reference: str) -> Callable[[Evidence, int], tu
 
 
 def against_chance(records: Sequence["RunRecord"], resamples: int = RESAMPLES) -> tuple[Estimate, float]:
-    """A method's mean accuracy over tasks with its interval, and what guessing gives; in percent."""
+    """A method's mean accuracy over tasks with its interval, and what the most frequent answers give; in percent."""
     tasks = sorted({record.spec.task for record in records})
-    right = [answers([r for r in records if r.spec.task == task]) for task in tasks]
-    chance = 100 * sum(get_task(task).chance for task in tasks) / len(tasks)
-    return mean_accuracy(right, np.random.default_rng(_SEED), resamples), chance
+    by_task = [[record for record in records if record.spec.task == task] for task in tasks]
+    right = [answers(runs) for runs in by_task]
+    shares = [runs[0].predictions["gold"].value_counts(normalize=True).max() for runs in by_task]
+    chances = [max(get_task(task).chance, share) for task, share in zip(tasks, shares, strict=True)]
+    return mean_accuracy(right, np.random.default_rng(_SEED), resamples), 100 * sum(chances) / len(chances)
 
 
 def _beats_in_context(evidence: Evidence, resamples: int) -> tuple[Status, str]:
@@ -231,12 +233,15 @@ def _training_pays(evidence: Evidence, _resamples: int) -> tuple[Status, str]:
         return NOT_SUPPORTED, "T-Few's predictions cost no less than those in context, so that training never pays"
     tasks = sorted({record.spec.task for record in sides[0]} & {record.spec.task for record in sides[1]})
     by_task = [number for number in map(after, tasks) if number is not None]
+    reach = f"{min(by_task):,} to {max(by_task):,} by task"
+    if never := len(tasks) - len(by_task):
+        reach += f" and never on {never} of {len(tasks)}"
     why = (
-        f"counted FLOPs of training are made up for after {found:,} predictions, {min(by_task):,} to "
-        f"{max(by_task):,} by task, against a language model of its size"
+        f"counted FLOPs of training are made up for after {found:,} predictions, {reach}, against a language model of "
+        f"its size"
     )
     if found <= _FEW_PREDICTIONS:
-        return SUPPORTED, why
+        return (CANNOT_TELL if never else SUPPORTED), why
     printed = table1()
     training, context = printed["T-Few"].training_flops, printed["T5+LM"].inference_flops
     return CANNOT_TELL, (

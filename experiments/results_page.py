@@ -42,7 +42,8 @@ _LIMITS = (
     "fewer templates and examples, which the tables' notes name.",
     "**RAFT against people.** The labels of RAFT's test sets are not public, and nobody has labeled the generated "
     "tasks.",
-    "**Times on another machine.** Seconds and memory are those of the machine in each record.",
+    "**Times on another machine.** Seconds and memory are those of the machine in each record, beside whatever else it "
+    "did. Memory of runs before 23 November 2026 is the peak of their process, which may have done others before.",
 )
 """What pocket records do not show."""
 
@@ -112,15 +113,14 @@ def _control(evidence: Evidence) -> Iterator[str]:
             for task, (found, guessed) in each.items()
             if found.low > guessed
         ]
-        tasks = f"{len(each)} tasks" if len(each) > 1 else "1 task"
-        verdict = f"above chance on {', '.join(above)}" if above else f"on none of {tasks} is the interval above chance"
+        verdict = f"it is above that on {', '.join(above)}" if above else "on no single task is its interval above that"
         missing = evidence.missing.get(CONTROL, {}).get(name, 0)
         yield from ("## The control", "")
         yield (
-            "A task that gives its answers away by its surface would be learned by a backbone that was never trained. "
+            "A task that gives its answers away by its surface may be learned by a backbone that was never trained. "
             f"T-Few's training of one reaches a mean accuracy of {accuracy.value:.1f} % [{accuracy.low:.1f}, "
-            f"{accuracy.high:.1f}], where guessing gives {chance:.1f} %; {verdict}."
-            + (f" {missing} of its runs are missing." if missing else "")
+            f"{accuracy.high:.1f}] over {len(each)} task{'s' * (len(each) != 1)}, where the most frequent answers give "
+            f"{chance:.1f} %; {verdict}." + (f" {missing} of its runs are missing." if missing else "")
         )
         yield ""
 

@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from tfew_pl import backbones
-from tfew_pl.conversion import convert
+from tfew_pl.conversion import convert, words
 from tfew_pl.errors import UserError
 from tfew_pl.naming import look_up
 from tfew_pl.recipe import RECIPES, Recipe, without
@@ -189,9 +189,9 @@ def _build(kind: type, values: Mapping[str, Any], path: str, problems: list[str]
         return None
     # After the class's own checks: where it refuses a word, it says why.
     problems += [
-        f"{path}{key}: expected {' or '.join(map(str, get_args(hints[key])))}, not {value!r}"
+        f"{path}{key}: expected {' or '.join(map(str, words(hints[key])))}, not {value!r}"
         for key, value in converted.items()
-        if get_origin(hints[key]) is Literal and value not in get_args(hints[key])
+        if words(hints[key]) and value is not None and value not in words(hints[key])
     ]
     return built
 

@@ -62,7 +62,7 @@ class SlotAdafactor(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             group["step"] += 1
-            if self._entries is not None:
+            if self._entries is not None and any(p in self._apart for p in group["params"]):
                 state = self.state[self._entries.parameters[0]]
                 self._entries.step(state, group["lr"], _decay(group["step"]), group["scale_parameter"])
             for parameters in _of_one_shape(p for p in group["params"] if p not in self._apart):

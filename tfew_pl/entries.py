@@ -31,9 +31,9 @@ class EntriesUpdate:
     """The updates that Adafactor gives to whole tensors whose gradient is zero but for some entries.
 
     Averages over rows and columns, and root mean squares, are those of the whole tensors. All tensors are updated in
-    one go. With k entries in tensors of R rows and C columns in all, memory is some 10 k values at a time, 8 bytes an
-    entry thrice for its places, and R + C values for the averages; a vector is a matrix of one column, which gives the
-    averages of its entries.
+    one go. With k entries in tensors of R rows and C columns in all, memory in bytes is 24 k + 8 (R + C) for places,
+    4 (R + C) for the averages, and some 40 k at a time. A vector is a matrix of one column, which gives the averages
+    of its entries; a parameter without a gradient has one of zero.
 
     Args:
         entries: of each parameter.
@@ -88,5 +88,6 @@ class EntriesUpdate:
         torch._foreach_add_(list[Tensor](self.parameters), steps, alpha=-lr)
 
     def _sum(self, values: Tensor, of: Tensor) -> Tensor:
-        """(tensors,), the values' sums."""
-        return values.new_zeros(len(self.parameters)).index_add_(0, of, values)
+        """(tensors,), the values' sums, exact also of many."""
+        sums = values.new_zeros(len(self.parameters), dtype=torch.float64)
+        return sums.index_add_(0, of, values.double()).to(values.dtype)

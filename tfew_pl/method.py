@@ -7,7 +7,7 @@ A method that changes weights, which a batch shares, has one slot, and says so b
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -178,6 +178,11 @@ class Adaptation(nn.Module):
         own = self.state_dict()
         for name, tensor in tensors.items():
             own[name].copy_(tensor)
+
+    @torch.no_grad()
+    def fill(self, starts: Sequence[Mapping[str, Tensor]]) -> None:
+        """Takes over the `state_dict` of an adaptation of one slot for each of its slots."""
+        self.load_state_dict({name: torch.cat([start[name] for start in starts]) for name in starts[0]})
 
     def entries(self) -> Mapping[nn.Parameter, Entries]:
         """Which parameters are entries of larger tensors, as which they are updated; see `SlotAdafactor`. Here none."""

@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
-from tfew_pl.conversion import convert
+from tfew_pl.conversion import convert, words
 from tfew_pl.errors import UserError
 
 
@@ -24,14 +24,12 @@ def configure(kind: type, method: str, options: Mapping[str, Any] | None) -> Any
     converted = {}
     for name, value in (options or {}).items():
         try:
-            converted[name] = _checked(value, hints[name])
+            converted[name] = convert(value, hints[name])
+            admitted = words(hints[name])
+            if admitted and converted[name] is not None and converted[name] not in admitted:
+                raise ValueError(f"expected {' or '.join(map(str, admitted))}, not {value!r}")
         except ValueError as error:
             raise UserError(f"method {method}, option {name}: {error}") from error
+        except TypeError:  # of a type that the class must see to by itself
+            converted[name] = value
     return kind(**converted)
-
-
-def _checked(value: object, hint: Any) -> object:
-    found: object = convert(value, hint)
-    if get_origin(hint) is Literal and found not in get_args(hint):
-        raise ValueError(f"expected {' or '.join(map(str, get_args(hint)))}, not {value!r}")
-    return found

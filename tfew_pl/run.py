@@ -245,7 +245,7 @@ def _attached(
                 adaptation.detach()
         if starts:
             adaptation = _attach(runs[0], backbone, slots=len(runs))
-            adaptation.load_state_dict({name: torch.cat([start[name] for start in starts]) for name in starts[0]})
+            adaptation.fill(starts)
         yield adaptation, flops
     finally:
         backbone.model.eval()  # dropout is on in a training that ended early

@@ -188,6 +188,18 @@ class RunStore:
             raise _unreadable(folder, error) from error
         return dict(values)
 
+    def spec(self, digest: str) -> RunSpec:
+        """What was run, without reading what it found.
+
+        Raises:
+            UserError: there is no such record, or it cannot be read.
+        """
+        values = self.read(digest)
+        try:
+            return RunSpec.from_json(values["spec"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise _unreadable(self.folder / digest, error) from error
+
     def load(self, run: RunSpec | str) -> RunRecord:
         """The record of a spec or of a digest.
 

@@ -16,7 +16,7 @@ from experiments.run_costs import typical_costs
 from experiments.statistics import Spread, TaskAccuracy, mean_over_tasks, task_accuracy
 from tfew_pl.backbones import POCKET_RANDOM
 from tfew_pl.errors import UserError
-from tfew_pl.spec import ZERO_SHOT, RunSpec
+from tfew_pl.spec import ZERO_SHOT, Evaluation, RunSpec
 from tfew_pl.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -82,9 +82,7 @@ class Row:
         """Whether it has a place among the others: it has all tasks, each evaluated on all examples through all
         templates, and is not the untrained control.
         """
-        evaluation = self.spec.evaluation
-        whole = evaluation.examples is None and evaluation.templates is None
-        return self.complete and whole and self.spec.backbone != POCKET_RANDOM
+        return self.complete and self.spec.evaluation == Evaluation() and self.spec.backbone != POCKET_RANDOM
 
     @property
     def medians(self) -> dict[str, float]:
@@ -172,7 +170,7 @@ def board(sources: Mapping[str, Iterable["RunRecord"]], resamples: int = RESAMPL
 
 
 def _check_versions(records: Iterable[tuple[str, "RunRecord"]]) -> None:
-    mixed = next(mixed_versions((source, record.spec) for source, record in records), None)
+    mixed = mixed_versions((source, record.spec) for source, record in records)
     if mixed:
         raise UserError(f"{mixed}; remove those of the older one, or run them again")
 

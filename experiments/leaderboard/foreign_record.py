@@ -233,8 +233,9 @@ def _check_gold(spec: RunSpec, predictions: Any) -> None:
     templates = predictions["template"].nunique()
     if spec.data != POCKET:
         given, whole = len(predictions) // templates, EVALUATION_EXAMPLES[spec.task]
-        if given != min(whole, spec.evaluation.examples or whole):
-            raise InvalidRecordError(f"{PREDICTIONS}: {given} examples, where {spec.task} has {whole}")
+        asked = min(whole, spec.evaluation.examples or whole)
+        if given != asked:
+            raise InvalidRecordError(f"{PREDICTIONS}: {given} examples of {spec.task}, expected {asked} of its {whole}")
         return
     data = load_data(spec.task, POCKET)
     if spec.revisions.data != data.fingerprint:

@@ -77,10 +77,9 @@ def _section(section: Section) -> dict[str, Any]:
 
 
 def _best(section: Section) -> dict[str, float]:
-    """The highest median of every task, as printed."""
-    return {
-        task: max(round(row.medians[task], 1) for row in section.rows if task in row.medians) for task in section.tasks
-    }
+    """The highest median of every task, as printed; of the comparable rows, where there are some."""
+    rows = [row for row in section.rows if row.comparable] or section.rows
+    return {task: max(round(row.medians[task], 1) for row in rows if task in row.medians) for task in section.tasks}
 
 
 def _figures(section: Section) -> list[Figure]:

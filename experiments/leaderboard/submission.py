@@ -64,7 +64,7 @@ def submit(folder: Path, name: str, into: Path, ours: RunStore | None = None) ->
     there = {**({} if ours is None else {OURS: ours}), **submissions(into)}
     runs = itertools.chain.from_iterable(itertools.starmap(specs_of, there.items()))
     theirs = ((name, record.spec) for record in records)
-    if mixed := next(mixed_versions(itertools.chain(runs, theirs)), None):
+    if mixed := mixed_versions(itertools.chain(runs, theirs)):
         raise UserError(f"{folder}: nothing was added: {mixed}; only runs on the same data can stand side by side")
     try:
         into.mkdir(parents=True, exist_ok=True)

@@ -13,16 +13,17 @@ Sourced = tuple[str, RunSpec]
 def specs_of(source: str, store: RunStore) -> Iterator[Sourced]:
     """The runs of a store, without reading what they found."""
     for digest in sorted(store.digests()):
-        yield source, RunSpec.from_json(store.read(digest)["spec"])
+        yield source, store.spec(digest)
 
 
-def mixed_versions(runs: Iterable[Sourced]) -> Iterator[str]:
-    """A sentence for each run that was made on other data than the first of its task."""
+def mixed_versions(runs: Iterable[Sourced]) -> str | None:
+    """A sentence on the first run that was made on other data than one of its task before it; None if there is none."""
     first: dict[tuple[str, str], Sourced] = {}
     for source, spec in runs:
         of, other = first.setdefault((data_of(spec), spec.task), (source, spec))
         if spec.revisions.data != other.revisions.data:
-            yield (
+            return (
                 f"records {other.digest} ({of}) and {spec.digest} ({source}) were made on different "
                 f"versions of the data of {spec.task}"
             )
+    return None

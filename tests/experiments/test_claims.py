@@ -7,7 +7,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from experiments.claims import CANNOT_TELL, CLAIMS, GRIDS, NOT_SUPPORTED, SUPPORTED, Evidence, Verdict, verdicts
+from experiments.claims import (
+    CANNOT_TELL,
+    CLAIMS,
+    GRIDS,
+    NOT_SUPPORTED,
+    SUPPORTED,
+    Evidence,
+    Verdict,
+    against_chance,
+    verdicts,
+)
 from experiments.finished import Finished
 from experiments.tables.variants import Variant
 from tfew_pl.record import RunRecord
@@ -28,7 +38,7 @@ def runs(record: RecordMaker) -> Runs:
         found = []
         for task in TASKS:
             for seed in (0, 1):
-                rows = [(0, e, 1, int(e < right + seed)) for e in range(40)]
+                rows = [(0, e, e % 2, e % 2 if e < right + seed else 1 - e % 2) for e in range(40)]
                 table = pd.DataFrame(rows, columns=["template", "example", "gold", "predicted"])
                 plain = record(RunSpec(task=task, seed=seed, method=method), {"a": (right + seed) / 40}, 40, **costs)
                 found.append(dataclasses.replace(plain, predictions=table))
@@ -91,6 +101,17 @@ def test_in_context_learning_must_work_before_it_is_beaten(runs: Runs) -> None:
     assert "not above chance" in at_chance.why
 
 
+def test_the_same_answer_every_time_is_no_better_than_chance(runs: Runs) -> None:
+    """On examples of which three in four have it, that is right three times in four."""
+
+    def skewed(record: RunRecord) -> RunRecord:
+        table = record.predictions.assign(gold=lambda t: (t["example"] % 4 > 0).astype(int), predicted=1)
+        return dataclasses.replace(record, predictions=table)
+
+    accuracy, chance = against_chance([skewed(record) for record in runs(20)], resamples=50)
+    assert (accuracy.value, chance) == (75, 75)
+
+
 def test_only_ia3_beats_full_fine_tuning(runs: Runs) -> None:
     text = "only method"
     rows = {"Full fine-tuning": runs(25, "full"), "(IA)3": runs(36), "LoRA": runs(10, "lora")}
@@ -151,6 +172,10 @@ def test_claims_of_costs(runs: Runs) -> None:
     pays = of("training costs as much", evidence)
     assert (pays.status, "after 10 predictions, 10 to 10 by task" in pays.why) == (SUPPORTED, True)
     dear = {"table9": {**evidence["table9"], "T-Few": runs(30, measured_training_flops=9000)}}
+    never = [r for r in in_context if r.spec.task != "rte"]
+    never += [r for r in runs(30, IN_CONTEXT, measured_inference_flops=9) if r.spec.task == "rte"]
+    some = of("training costs as much", {"table9": {**evidence["table9"], "In-context learning": never}})
+    assert (some.status, "10 to 10 by task and never on 1 of 3" in some.why) == (CANNOT_TELL, True)
     late = of("training costs as much", dear)
     assert (late.status, "after 100 predictions" in late.why) == (CANNOT_TELL, True)
     assert late.why.endswith("against one of the same size give 600")  # 2.7e16 / 4.5e13, Table 1

@@ -35,7 +35,7 @@ def run(record: RecordMaker) -> Callable[..., RunRecord]:
     """A run that has so many of 40 examples right, on a task of two choices."""
 
     def make(right: int, **fields: Any) -> RunRecord:
-        rows = [(0, e, 1, int(e < right)) for e in range(40)]
+        rows = [(0, e, e % 2, e % 2 if e < right else 1 - e % 2) for e in range(40)]
         table = pd.DataFrame(rows, columns=["template", "example", "gold", "predicted"])
         plain = record(RunSpec(**{"task": "rte", **fields}), {"a": right / 40}, 40, parameters=1_600_000)
         return dataclasses.replace(plain, predictions=table)
@@ -80,7 +80,7 @@ def test_runs_and_where_they_are_shown() -> None:
 
 @pytest.mark.parametrize(
     ("right", "verdict"),
-    [(20, "on none of 2 tasks is the interval above chance."), (39, "above chance on RTE (97.5 % [")],
+    [(20, "on no single task is its interval above that."), (39, "it is above that on RTE (97.5 % [")],
 )
 def test_the_control_is_held_against_chance_on_every_task(
     run: Callable[..., RunRecord], right: int, verdict: str
@@ -90,7 +90,7 @@ def test_the_control_is_held_against_chance_on_every_task(
     control = Evidence({"control": {"Randomly initialized": runs}}, {"control": {"Randomly initialized": 3}})
     found = sections(results_page(VERDICTS, control, GRIDS))["The control"]
     assert f"{(right + 1) / 80:.1%}".replace("%", " %") in found
-    assert "guessing gives 50.0 %" in found
+    assert "over 2 tasks, where the most frequent answers give 50.0 %" in found
     assert verdict in found
     assert "3 of its runs are missing" in found
     assert "The control" not in sections(results_page(VERDICTS, Evidence({}), GRIDS))

@@ -1,5 +1,5 @@
+import os
 import statistics
-import sys
 
 import pytest
 import torch
@@ -65,8 +65,8 @@ def test_peak_memory_is_counted_from_its_start() -> None:
     before = first.of(device)
     assert 50e6 < before < 1e12
     torch.ones(100_000_000, dtype=torch.uint8)
-    assert first.of(device) > before + 80e6
-    if sys.platform == "linux":
+    assert first.of(device) > before + 80e6 or not os.access(costs._CLEAR, os.W_OK)
+    if os.access(costs._CLEAR, os.W_OK):
         assert costs.PeakMemory().of(device) < before + 50e6
 
 

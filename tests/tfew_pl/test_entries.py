@@ -78,3 +78,17 @@ def test_entries_without_gradient_stay() -> None:
     before = [parameter.detach().clone() for parameter in entries]
     SlotAdafactor(entries, 0.1, entries=entries).step()
     assert all(torch.equal(parameter, old) for parameter, old in zip(entries, before, strict=True))
+
+
+def test_entries_move_once_beside_another_group() -> None:
+    generator = torch.Generator().manual_seed(3)
+    entries = _parameters(_chosen(generator))
+    twins = copy.deepcopy(entries)
+    for parameter, twin in zip(entries, twins, strict=True):
+        twin.grad = parameter.grad = torch.randn(parameter.shape, generator=generator)
+    other = nn.Parameter(torch.randn(1, 3, generator=generator))
+    two = SlotAdafactor(entries, 0.1, entries=entries)
+    two.add_param_group({"params": [other], "lr": 0.1, "scale_parameter": True, "step": 0})
+    two.step()
+    SlotAdafactor(twins, 0.1, entries=twins).step()
+    assert all(torch.equal(parameter, twin) for parameter, twin in zip(entries, twins, strict=True))

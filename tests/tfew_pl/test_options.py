@@ -1,10 +1,12 @@
 """Options of methods: each of its field's type, before anything is built of it."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
+from experiments.specs import build_spec
+from tfew_pl.conversion import scalar
 from tfew_pl.errors import UserError
 from tfew_pl.options import configure
 from tfew_pl.registry import get_method
@@ -12,13 +14,13 @@ from tfew_pl.registry import get_method
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """One field of each type that methods have."""
+    """One field of each type that methods have, or somebody's may have."""
 
     rank: int = 1
     scale: float = 0.5
     norms: bool = True
     text: str = ""
-    rule: "str" = "own"
+    rule: Literal["own", "shared"] | None = "own"
     most: int | None = None
     sizes: tuple[int, ...] = ()
 
@@ -28,6 +30,18 @@ def test_values_take_their_fields_type() -> None:
     assert found == Settings(scale=0.001, most=4, norms=False, text="x", sizes=(1, 2))
     assert isinstance(configure(Settings, "mine", {"scale": 1}).scale, float)
     assert configure(Settings, "mine", None) == Settings()
+    assert configure(Settings, "mine", {"rule": None}).rule is None
+    with pytest.raises(UserError, match="method mine, option rule: expected own or shared, not 'theirs'"):
+        configure(Settings, "mine", {"rule": "theirs"})
+
+
+def test_a_text_of_digits_stays_one() -> None:
+    """As a grid's file or the command line gives it, in quotes."""
+    given, problems = build_spec({"task": "rte", "method": "prefix-tuning", "options": {"input_text": "7"}})
+    assert not problems
+    assert given is not None
+    assert get_method("prefix-tuning", given.options).config.input_text == "7"
+    assert [scalar(text) for text in ("1e-3", "7", ".5E2", "1e", "nan", "e5")] == [0.001, "7", 50.0, "1e", "nan", "e5"]
 
 
 @pytest.mark.parametrize(

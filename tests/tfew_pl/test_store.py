@@ -264,3 +264,14 @@ def test_packing_that_fails_keeps_the_folders(store: RunStore, monkeypatch: pyte
 def test_a_writer_may_finish_while_its_remains_are_looked_for(tmp_path: Path) -> None:
     (tmp_path / ".unfinished-x").symlink_to(tmp_path / "renamed into its place")
     assert list(RunStore(tmp_path).abandoned()) == []
+
+
+def test_a_spec_of_fields_that_are_not_known_is_one_message(store: RunStore) -> None:
+    spec = RunSpec("rte")
+    path = store.save(_record(spec)) / "record.json"
+    assert store.spec(spec.digest) == spec
+    values = json.loads(path.read_text())
+    values["spec"]["unheard_of"] = 1
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError, match="not a readable record"):
+        store.spec(spec.digest)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from tfew_pl import backbones, environment
 from tfew_pl.adaptation_file import backbone_digest, load_into, to_bytes
@@ -211,15 +210,14 @@ def _attached(spec: RunSpec, backbone: Backbone, draws: TrainingDraws, slots: in
         generator = torch.Generator().manual_seed(spec.seed)
         return method.attach(backbone.model, slots=slots, generator=generator, setting=setting)
 
-    start: dict[str, Tensor] = {}
+    alone = attach(1)
+    adaptation = alone
     if slots > 1:  # what is drawn for several slots is other than what one alone begins with
-        alone = attach(1)
-        start = {name: tensor.clone() for name, tensor in alone.state_dict().items()}
         alone.detach()
-    adaptation = attach(slots)
+        adaptation = attach(slots)
     try:
-        if start:
-            adaptation.load_state_dict({name: torch.cat([tensor] * slots) for name, tensor in start.items()})
+        if slots > 1:
+            adaptation.fill([alone.state_dict()] * slots)
         path = initial_adaptation(spec)
         if path is not None:
             load_into(adaptation, path, spec.method, backbone_digest(backbone.model))

@@ -83,7 +83,12 @@ def test_incomplete_rows_come_last_and_have_neither_mean_nor_rank(variants: Vari
 
 @pytest.mark.parametrize(
     "fields",
-    [{"evaluation": Evaluation(examples=32)}, {"evaluation": Evaluation(templates=3)}, {"backbone": "pocket-random"}],
+    [
+        {"evaluation": Evaluation(examples=32)},
+        {"evaluation": Evaluation(templates=3)},
+        {"evaluation": Evaluation(fold=0)},
+        {"backbone": "pocket-random"},
+    ],
 )
 def test_what_cannot_be_compared_has_a_mean_but_no_rank(variants: Variants, fields: dict[str, Any]) -> None:
     best = [

@@ -1,6 +1,7 @@
 """The leaderboard's page as a text: whole, self-contained, escaped."""
 
 import base64
+import dataclasses
 import hashlib
 import json
 from html.parser import HTMLParser
@@ -10,6 +11,8 @@ import pytest
 from experiments.leaderboard.board import Board
 from experiments.leaderboard.page import COSTS, page
 from experiments.quantities import percent
+from experiments.statistics import Spread
+from tfew_pl.spec import IN_CONTEXT
 from tfew_pl.tasks import TASKS
 
 VOID = {"meta", "input", "br", "link", "img", "wbr"}
@@ -51,6 +54,18 @@ def text(example: Board) -> str:
 @pytest.fixture(scope="module")
 def parsed(text: str) -> Parsed:
     return Parsed(text)
+
+
+def test_the_best_of_a_task_is_of_those_that_can_be_compared(example: Board) -> None:
+    """Not in-context learning, of which fewer examples were evaluated."""
+    (section,) = example.sections
+    limited = next(row for row in section.rows if row.spec.method == IN_CONTEXT)
+    perfect = tuple(dataclasses.replace(task, accuracy=Spread(100.0, 0.0)) for task in limited.tasks)
+    rows = tuple(dataclasses.replace(row, tasks=perfect) if row is limited else row for row in section.rows)
+    text = page(Board((dataclasses.replace(section, rows=rows),)))
+    assert "100.0" in text
+    assert "<b>100.0</b>" not in text
+    assert f"<b>{percent(max(row.medians['rte'] for row in section.rows if row.comparable))}</b>" in text
 
 
 def test_it_loads_nothing(text: str, parsed: Parsed) -> None:

@@ -339,8 +339,8 @@ def test_data_that_is_not_at_hand_must_be_whole(tmp_path: Path, make_record: Mak
         store.save(make_record(spec))
     message = refused(store.folder, tmp_path)
     given = _pocket_sizes()["copa"]
-    assert f"predictions.parquet: {given} examples, where copa has 100" in message
-    assert "where rte has" not in message
+    assert f"predictions.parquet: {given} examples of copa, expected 100 of its 100" in message
+    assert "of rte" not in message
 
 
 def test_data_must_be_that_of_the_other_records(
