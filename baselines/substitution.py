@@ -78,7 +78,7 @@ class WeightAdaptation(Adaptation):
     def ahead(self, stack: nn.Module) -> Iterator[None]:
         """Within it, the stack's modules compute with weights that are made once, and that autograd keeps.
 
-        Memory: a copy of the stack's weights.
+        Memory: a copy of the stack's weights, and in the backward pass one of their gradients.
         """
         within = set(stack.modules())
         weights: dict[str, Tensor] = {}
@@ -86,7 +86,7 @@ class WeightAdaptation(Adaptation):
             for module, local, name in self._substituted:
                 if module not in within:
                     continue
-                weight = weights[name] if name in weights else weights.setdefault(name, self.weight(name))
+                weight = weights[name] if name in weights else weights.setdefault(name, self._ahead(name))
                 instances, parameters = vars(module), module._parameters
                 forward, own = instances.pop("forward", None), parameters[local]
                 parameters[local] = weight  # type: ignore[assignment]  # as in `_substitute_in`
@@ -94,6 +94,16 @@ class WeightAdaptation(Adaptation):
                 if forward is not None:
                     undo.callback(instances.__setitem__, "forward", forward)
             yield
+
+    def _ahead(self, name: str) -> Tensor:
+        """A weight that wants a gradient in training, whether or not anything of it is trained.
+
+        What is compiled is compiled for the weights that do; of which that holds may differ from training to training.
+        """
+        weight = self.weight(name)
+        if weight.requires_grad or not torch.is_grad_enabled():
+            return weight
+        return weight.detach().requires_grad_()
 
     def _made_anew(self, name: str, weight: Tensor) -> saved_tensors_hooks:
         """Autograd keeps, of a weight and its views, the shape only; the rest as it would, checkpointed or not."""

@@ -2,9 +2,9 @@
 
 PyTorch's compiler fuses what stands between the matrix products. What it makes holds for all lengths and numbers of
 examples, and is made once for each number of choices; where these share a start (see `choice_layout`), once for all.
-The next trainings of a process use it again, of other seeds and tasks too, except with prefix tuning, and with a FISH
-mask that leaves out other tensors; another process finds it in the compiler's cache. Compiled stacks are given padded
-sequences, not packed ones, and weights that a method changes are made for a whole stack at a time.
+The next trainings of a process use it again, of other seeds and tasks too, except with prefix tuning; another process
+finds it in the compiler's cache. Compiled stacks are given padded sequences, not packed ones, and weights that a method
+changes are made for a whole stack at a time.
 
 On a CPU it takes a tenth to a third off a training step of the pocket backbones (results/benchmarks), and pays from
 about ten trainings of a method on: it is off unless asked for. Numbers differ in rounding from those of a training

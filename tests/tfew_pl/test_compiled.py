@@ -21,8 +21,8 @@ from tfew_pl.spec import Evaluation, RunSpec
 
 VARIANTS = {"compacter++", "prompt-tuning-100", "fish-mask-0.02", "intrinsic-said-20k"}
 """Of methods that are there under another name, too."""
-TRACED_ANEW = {"fish-mask-0.2", "prefix-tuning"}
-"""For each training: a mask leaves out other tensors each time; and what is hooked to be called also after an error."""
+TRACED_ANEW = {"prefix-tuning"}
+"""For each training: what is hooked to be called also after an error."""
 METHODS = sorted(set(registered_methods()) - VARIANTS)
 
 
