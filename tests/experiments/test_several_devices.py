@@ -52,6 +52,16 @@ def alone(backbone_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return out
 
 
+@pytest.fixture(scope="module")
+def halves(backbone_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of one process that takes half a batch at a time, as each of two processes does."""
+    out, script = tmp_path_factory.mktemp("halves"), _script()
+    for method in script.methods(None):
+        flags = ("--accelerator", "cpu", "--accumulate", 2, "--store", out)
+        script.tfew(*script.training(str(backbone_folder)), "--method", method, *flags)
+    return out
+
+
 def _records(folder: Path) -> dict[str, RunRecord]:
     return {record.spec.method: record for record in RunStore(folder).records()}
 
@@ -72,15 +82,25 @@ def test_every_method_learns_what_it_learns_on_one_device(strategy: str, two: tu
         assert (record.spec, record.accuracy) == (reference.spec, reference.accuracy)
         pd.testing.assert_frame_equal(record.predictions, reference.predictions)
         pd.testing.assert_frame_equal(record.losses, reference.losses, rtol=1e-4, atol=1e-6)
-        for name in ("parameters", "trained_parameters", "measured_inference_flops", "measured_training_flops"):
-            one, other = getattr(record.costs, name), getattr(reference.costs, name)
-            # Divided layers take no choices side by side: a prompt is run for each of them.
-            more = strategy == "fsdp" and method.startswith("prompt-tuning") and name.startswith("measured")
-            assert one > other if more else one == other, (method, name)
+        for name in ("parameters", "trained_parameters"):
+            assert getattr(record.costs, name) == getattr(reference.costs, name)
         assert record.environment["devices"] == 2
         if reference.adaptation is not None:
             assert record.adaptation is not None
             _close(load(record.adaptation), load(reference.adaptation))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_two_devices_compute_what_one_computes_in_halves(
+    strategy: str, two: tuple[Path, str], alone: Path, halves: Path
+) -> None:
+    whole, parts = _records(alone / "None-0"), _records(halves)
+    for method, record in _records(two[0] / f"{strategy}-0").items():
+        kinds = {"measured_inference_flops": whole[method], "measured_training_flops": parts.get(method, whole[method])}
+        for name, reference in kinds.items():
+            one, other = getattr(record.costs, name), getattr(reference.costs, name)
+            # Divided layers take no choices side by side: starts and padding more, and a prompt for each of them.
+            assert one == other if strategy == "ddp" else other <= one <= 1.5 * other, (method, name)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
