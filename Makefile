@@ -11,6 +11,7 @@ BACKBONE ?=
 DATA ?=
 STORE ?=
 WORKERS ?=
+COMPILE ?=
 # Processes that share the tests, and anything else for a target's command: make test ARGS="-k losses"
 TEST_WORKERS ?= 2
 ARGS ?=
@@ -45,7 +46,7 @@ PINNED := import json, sys; report = json.load(sys.stdin)["install"]; \
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z0-9-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-# What is missing of each is trained and evaluated first (BACKBONE=, DATA=, STORE= and WORKERS= hold for all).
+# What is missing of each is trained and evaluated first (BACKBONE=, DATA=, STORE=, WORKERS= and COMPILE=1 hold for all).
 reproduce-table1: ## what Table 1 compares: accuracy and cost of T-Few, zero-shot and in-context learning
 reproduce-table2: ## RAFT, means over its datasets
 reproduce-table3: ## the losses, in full fine-tuning
@@ -61,16 +62,17 @@ reproduce-figure2: ## accuracy against parameters, of Table 4's runs
 reproduce-figure3: ## accuracy against inference FLOPs, of Table 1's runs
 
 $(TABLES) $(FIGURES): reproduce-%: $(READY)
-	@$(BIN)/tfew grid $(or $(GRID_OF_$*),$*) $(SELECTION) $(if $(WORKERS),--workers $(WORKERS))
+	@$(BIN)/tfew grid $(or $(GRID_OF_$*),$*) $(SELECTION) $(HOW)
 	@$(BIN)/tfew $(subst table,table ,$(subst figure,figure ,$*)) $(SELECTION)
 
 reproduce-all: $(READY) ## all tables and figures, and the page that says what they show
 	@for grid in $$($(BIN)/tfew table all --unfinished $(SELECTION)); do \
-	  $(BIN)/tfew grid $$grid $(SELECTION) $(if $(WORKERS),--workers $(WORKERS)) || exit; \
+	  $(BIN)/tfew grid $$grid $(SELECTION) $(HOW) || exit; \
 	done
 	@$(BIN)/tfew table all $(SELECTION)
 	@$(BIN)/tfew claims $(SELECTION)
 
+HOW = $(if $(WORKERS),--workers $(WORKERS)) $(if $(COMPILE),--compile)
 SELECTION = $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(DATA),--data $(DATA)) $(if $(STORE),--store $(STORE))
 
 leaderboard: $(READY) ## build results/leaderboard/index.html from finished runs

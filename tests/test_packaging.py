@@ -70,7 +70,7 @@ def make(
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("MAKE", "MFLAGS"))
-        and name not in {"ARGS", "PYTHON", "BACKBONE", "DATA", "STORE", "WORKERS"}
+        and name not in {"ARGS", "PYTHON", "BACKBONE", "DATA", "STORE", "WORKERS", "COMPILE"}
     }
     return subprocess.run(
         ["make", "--no-print-directory", *arguments],
@@ -154,8 +154,8 @@ def test_help_lists_every_documented_target() -> None:
         ([], "", ""),
         (["WORKERS=2"], " --workers 2", ""),
         (
-            ["BACKBONE=t0-3b", "DATA=hub", "STORE=/tmp/runs", "WORKERS=1"],
-            " --backbone t0-3b --data hub --store /tmp/runs --workers 1",
+            ["BACKBONE=t0-3b", "DATA=hub", "STORE=/tmp/runs", "WORKERS=1", "COMPILE=1"],
+            " --backbone t0-3b --data hub --store /tmp/runs --workers 1 --compile",
             " --backbone t0-3b --data hub --store /tmp/runs",
         ),
     ],
