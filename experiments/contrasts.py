@@ -42,7 +42,9 @@ class Contrasts:
 
 
 def contrasts(variants: Mapping[str, Sequence["RunRecord"]], reference: str, resamples: int = RESAMPLES) -> Contrasts:
-    """Compares every variant with the reference, on the tasks whose evaluation examples have labels.
+    """Compares every variant with the reference, on the tasks that all have runs of.
+
+    Tasks whose evaluation examples have no labels are left out.
 
     Args:
         variants: the records of each, one or more.
@@ -50,8 +52,8 @@ def contrasts(variants: Mapping[str, Sequence["RunRecord"]], reference: str, res
         resamples: of every bootstrap interval.
     """
     unlabeled = unlabeled_tasks(record for records in variants.values() for record in records)
-    variants = {name: [r for r in records if r.spec.task not in unlabeled] for name, records in variants.items()}
-    tasks = sorted(set.intersection(*({record.spec.task for record in records} for records in variants.values())))
+    tasks = sorted(set.intersection(*({r.spec.task for r in records} for records in variants.values())) - {*unlabeled})
+    variants = {name: [r for r in records if r.spec.task in tasks] for name, records in variants.items()}
     right = {
         name: [answers([r for r in records if r.spec.task == task]) for task in tasks]
         for name, records in variants.items()

@@ -136,20 +136,21 @@ def find_finished(name: str, selection: Selection) -> Finished:
     return Finished(tuple(find_variants(grid, records)), records.folder, f"tfew grid {name}{selection.flags}")
 
 
-def finished_runs(name: str, store: Path | None) -> Records:
-    """The records of a grid that has at least one.
+def finished_runs(name: str, selection: Selection) -> Records:
+    """The records of a grid that has at least one; says on standard error how many are missing.
 
     Args:
         name: of the grid file, or of a grid that ships with the package.
-        store: folder of the records; None for the grid's own.
+        selection: what takes the place of its store, backbone and data.
 
     Raises:
         UserError: there is no such grid, a record cannot be read, or there is none; the message names the command that
             makes them.
     """
-    finished = find_finished(name, Selection(store=store))
+    finished = find_finished(name, selection)
     found = finished.records()
     if not found:
-        where = f" in {store}" if store is not None else ""
+        where = f" in {selection.store}" if selection.store is not None else ""
         raise UserError(f"no run of {name} is finished{where}; make them with: {finished.command}")
+    finished.warn()
     return found

@@ -1,5 +1,6 @@
 """Flags that several commands have."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,3 +25,11 @@ Compile = Annotated[
         rich_help_panel=HOW,
     ),
 ]
+
+Store = Annotated[Path | None, typer.Option(help="Folder of the records, if not the grid's own.")]
+Backbone = Annotated[str | None, typer.Option(help="In place of the grid's backbone.")]
+Data = Annotated[
+    str | None,
+    typer.Option("--data", "--data-root", help="In place of the grid's data: pocket, hub or a folder."),
+]
+"""With `Store` and `Backbone` what `finished.Selection` holds."""

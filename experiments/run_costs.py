@@ -36,7 +36,8 @@ def _row(name: str, records: Records, price: Price | None) -> dict[str, Any]:
     def typical(field: str) -> float:
         return typical_cost(records, field)
 
-    training = typical("training_seconds")
+    training_flops = typical("measured_training_flops")
+    inference_flops = typical("measured_inference_flops")
     each = _typical(records, lambda record: record.costs.evaluation_seconds / len(record.predictions))
     return {
         "method": name,
@@ -44,16 +45,16 @@ def _row(name: str, records: Records, price: Price | None) -> dict[str, Any]:
         "runs": len(records),
         "parameters": typical("parameters"),
         "inference_flops": typical("inference_flops"),
-        "measured_inference_flops": typical("measured_inference_flops"),
+        "measured_inference_flops": inference_flops,
         "training_flops": typical("training_flops"),
-        "measured_training_flops": typical("measured_training_flops"),
+        "measured_training_flops": training_flops,
         "disk_bytes": typical("stored_bytes"),
         "measured_disk_bytes": typical("measured_stored_bytes"),
-        "training_seconds": training,
+        "training_seconds": typical("training_seconds") if training_flops else 0.0,
         "prediction_seconds": each,
         "peak_memory_bytes": typical("peak_memory_bytes"),
-        "training_dollars": None if price is None else price.of_seconds(training),
-        "inference_dollars": None if price is None else price.of_seconds(each),
+        "training_dollars": None if price is None else price.of_flops(training_flops),
+        "inference_dollars": None if price is None else price.of_flops(inference_flops),
         "price": None if price is None else price.name,
     }
 
@@ -73,7 +74,7 @@ def run_values(variants: Mapping[str, Records], price: Price | None) -> list[dic
 
     Args:
         variants: the records of each variant, one or more.
-        price: of the machine on which they ran; None for no dollars.
+        price: of a machine, at which the measured FLOPs are taken; None for no dollars.
     """
     rows = [_row(name, records, price) for name, records in variants.items()]
     trained = next((row for row in rows if row["training_flops"]), None)

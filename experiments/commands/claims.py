@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from experiments.flags import Backbone, Data, Store
 from experiments.output import JSON, Column, show_json, show_table, write_file
 
 _COLUMNS = (
@@ -17,11 +18,9 @@ _COLUMNS = (
 
 
 def command(
-    store: Annotated[Path | None, typer.Option(help="Folder of the records, if not the grids' own.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="In place of the grids' backbone.")] = None,
-    data: Annotated[
-        str | None, typer.Option("--data", "--data-root", help="In place of the grids' data: pocket, hub or a folder.")
-    ] = None,
+    store: Store = None,
+    backbone: Backbone = None,
+    data: Data = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the page; results/pocket unless something was replaced.")
     ] = None,

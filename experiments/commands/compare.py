@@ -1,11 +1,11 @@
 """`tfew compare`: which methods of a grid are better, and how sure that is."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from experiments.flags import Backbone, Data, Store
 from experiments.output import JSON, Column, show_json, show_table
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ def command(
     reference: Annotated[
         str | None, typer.Option(help="The variant that the others are compared with; the first if left out.")
     ] = None,
-    store: Annotated[Path | None, typer.Option(help="Folder of the records, if not the grid's own.")] = None,
+    store: Store = None,
+    backbone: Backbone = None,
+    data: Data = None,
     json: JSON = False,
 ) -> None:
     """Compare the methods of a grid on the same few-shot splits, templates and examples.
@@ -65,10 +67,10 @@ def command(
         tfew compare table1 --reference Zero-shot --json
     """
     from experiments.contrasts import contrasts
-    from experiments.finished import finished_runs
+    from experiments.finished import Selection, finished_runs
     from tfew_pl.naming import look_up
 
-    variants = finished_runs(grid, store)
+    variants = finished_runs(grid, Selection(store, backbone, data))
     chosen = reference or next(iter(variants))
     look_up("variant", chosen, variants)
     found = contrasts(variants, chosen)
@@ -76,7 +78,8 @@ def command(
         show_json(found.values())
         return
     show_table([_shown(row) for row in found.rows], _COLUMNS)
-    typer.echo(f"\nDifferences are to {chosen}, in points of mean accuracy over the tasks of both.")
+    tasks = found.rows[0]["tasks"]
+    typer.echo(f"\nDifferences are to {chosen}, in points. All is of the {tasks} tasks that all have runs of.")
     if found.unlabeled:
         typer.echo(f"Left out, as their evaluation examples have no labels: {', '.join(found.unlabeled)}.")
     if found.ranking is not None:

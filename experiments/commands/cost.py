@@ -1,12 +1,15 @@
 """`tfew cost`: what methods cost, in FLOPs, bytes, seconds and dollars."""
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from experiments.flags import Backbone, Data, Store
 from experiments.output import JSON, Column, show_json, show_table
 from experiments.quantities import scientific, size
+
+if TYPE_CHECKING:
+    from experiments.finished import Selection
 
 PAPER = "paper"
 """The setting of Table 1."""
@@ -53,7 +56,7 @@ _RUNS = (
 )
 
 
-def run_rows(name: str, store: Path | None, price: str | None) -> list[dict[str, Any]]:
+def run_rows(name: str, selection: "Selection", price: str | None) -> list[dict[str, Any]]:
     """The costs of a grid's finished runs.
 
     Raises:
@@ -64,14 +67,16 @@ def run_rows(name: str, store: Path | None, price: str | None) -> list[dict[str,
     from experiments.run_costs import run_values
 
     chosen = None if price is None else parse_price(price)
-    return run_values(finished_runs(name, store), chosen)
+    return run_values(finished_runs(name, selection), chosen)
 
 
 def command(
     setting: Annotated[
         str, typer.Option(help="paper for that of its Table 1; else a grid, whose finished runs are looked at.")
     ] = PAPER,
-    store: Annotated[Path | None, typer.Option(help="Folder of the records, if not the grid's own.")] = None,
+    store: Store = None,
+    backbone: Backbone = None,
+    data: Data = None,
     price: Annotated[
         str | None,
         typer.Option(help="a100, h100 or l4, as busy as the paper's; or NAME=DOLLARS_PER_HOUR@FLOPS_PER_SECOND."),
@@ -82,6 +87,7 @@ def command(
 
     Break-even: predictions from which T-Few, its training included, costs no more; a dash: never. With cache: the keys
     and values of the context are computed once; an encoder cannot keep them, as it reads context and query together.
+    Dollars are those of the FLOPs, of finished runs as measured, at the speed and the hourly price of a machine.
 
     Examples:
         tfew cost
@@ -94,7 +100,9 @@ def command(
 
         rows, columns = paper_values(parse_price(price or DEFAULT_PRICE)), _PAPER
     else:
-        rows, columns = run_rows(setting, store, price), _RUNS
+        from experiments.finished import Selection
+
+        rows, columns = run_rows(setting, Selection(store, backbone, data), price), _RUNS
     if json:
         show_json(rows)
         return

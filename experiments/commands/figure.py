@@ -5,15 +5,16 @@ from typing import Annotated
 
 import typer
 
+from experiments.flags import Backbone, Data, Store
 from experiments.output import JSON, show_json
 from tfew_pl.errors import UserError
 
 
 def command(
     number: Annotated[int, typer.Argument(help="Of the figure in the paper: 2 or 3.")],
-    store: Annotated[Path | None, typer.Option(help="Folder of the records, if not the grid's own.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="In place of the grid's backbone.")] = None,
-    data: Annotated[str | None, typer.Option(help="In place of the grid's data: pocket or hub.")] = None,
+    store: Store = None,
+    backbone: Backbone = None,
+    data: Data = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the files; results/pocket unless something was replaced."),

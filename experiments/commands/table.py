@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from experiments.flags import Backbone, Data, Store
 from experiments.output import JSON, console, show_json, write_file
 from tfew_pl.errors import UserError
 
@@ -32,11 +33,9 @@ def definition(number: int | str) -> "Definition":
 
 def command(
     number: Annotated[str, typer.Argument(help="Of the table in the paper, 1 to 11; or all.")],
-    store: Annotated[Path | None, typer.Option(help="Folder of the records, if not the grid's own.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="In place of the grid's backbone.")] = None,
-    data: Annotated[
-        str | None, typer.Option("--data", "--data-root", help="In place of the grid's data: pocket, hub or a folder.")
-    ] = None,
+    store: Store = None,
+    backbone: Backbone = None,
+    data: Data = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the files; results/pocket unless something was replaced."),

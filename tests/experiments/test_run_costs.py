@@ -1,5 +1,6 @@
 """Costs of runs, from synthetic records."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -49,8 +50,15 @@ def test_break_even_by_formula_and_as_measured(records: dict[str, list[RunRecord
     assert alone["break_even"] is None
 
 
-def test_dollars_of_measured_time(records: dict[str, list[RunRecord]]) -> None:
-    t_few: dict[str, Any] = run_values(records, Price("mine", 2.0, 1.0))[0]
-    assert t_few["training_dollars"] == 3.0
-    assert t_few["inference_dollars"] == pytest.approx(2 * 2 / 3600)
+def test_dollars_of_measured_flops(records: dict[str, list[RunRecord]]) -> None:
+    """A price is that of a machine of a certain speed, on which the runs were not: their seconds are of another."""
+    t_few: dict[str, Any] = run_values(records, Price("mine", 3600.0, 100.0))[0]
+    assert t_few["training_dollars"] == pytest.approx(1000 / 100)
+    assert t_few["inference_dollars"] == pytest.approx(40 / 100)
     assert t_few["price"] == "mine"
+
+
+def test_what_trains_nothing_takes_no_time_for_it(records: dict[str, list[RunRecord]]) -> None:
+    costs = dataclasses.replace(records["ICL"][0].costs, training_seconds=2e-6, measured_training_flops=0)
+    (row,) = run_values({"ICL": [dataclasses.replace(records["ICL"][0], costs=costs)]}, Price("mine", 1.0, 1.0))
+    assert (row["training_seconds"], row["training_dollars"]) == (0, 0)

@@ -73,6 +73,10 @@ def test_tasks_that_not_all_have_do_not_count(predicted: Variants) -> None:
     predicted["Zero-shot"] = [record for record in predicted["Zero-shot"] if record.spec.task in ("rte", "cb")]
     found = contrasts(predicted, "T-Few", resamples=50)
     assert {row["tasks"] for row in found.rows} == {2}
+    rows = {row["method"]: row for row in found.rows}
+    icl = rows["In-context learning"]
+    assert icl["difference"] == pytest.approx(icl["accuracy"] - rows["T-Few"]["accuracy"])
+    assert (icl["better"] + icl["worse"] <= 2, icl["runs"]) == (True, 10)
     assert found.ranking is not None
     assert found.ranking.tasks == 2
 
@@ -105,7 +109,9 @@ def test_the_command_prints_both_ways(tfew: Tfew, store: str) -> None:
     assert shown.code == 0
     assert "3 of 3" in shown.out
     assert "Differences are to Zero-shot" in shown.out
+    assert "of the 3 tasks that all have runs of" in shown.out
     assert "Nemenyi" in shown.out
+    assert "runs are missing" in shown.err
 
 
 def test_what_cannot_be_compared(tfew: Tfew, store: str, tmp_path: Path) -> None:
