@@ -13,12 +13,18 @@ from tfew_pl.errors import UserError
 
 if TYPE_CHECKING:  # rich is imported when something is shown
     from rich.console import Console
+    from rich.table import Column as RichColumn
+    from rich.table import Table
 
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 """The `--json` flag of every listing."""
 
 _MANY = 500
 """Rows of a table for which rich is too slow."""
+_BETWEEN = 3
+"""Characters between two columns."""
+_WORD = 12
+"""Characters of a word that is not broken."""
 _WIDE = 1000
 """Columns of an output that is not a terminal: nothing is cut or wrapped for a reader that does not see."""
 
@@ -47,6 +53,21 @@ def console() -> "Console":
     return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False, markup=False, emoji=False)
 
 
+def fit_width(out: "Console", table: "Table") -> None:
+    """Widens a console to what a table does not break: rather a line too long than a number in two."""
+    out.width = max(out.width, sum(_least_width(column) + _BETWEEN for column in table.columns))
+
+
+def _least_width(column: "RichColumn") -> int:
+    """Of its longest line, or of most words where lines may be broken."""
+    from rich.cells import cell_len
+
+    texts = [str(text) for text in (column.header, *column.cells)]
+    parts = [part for text in texts for part in (text.splitlines() if column.no_wrap else text.split())]
+    longest = max(map(cell_len, parts), default=0)
+    return longest if column.no_wrap else min(longest, _WORD)
+
+
 def show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
     """Prints rows under their columns' titles."""
     if len(rows) > _MANY:
@@ -57,10 +78,11 @@ def show_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> 
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column.title, justify=column.align, overflow="fold")
+        table.add_column(column.title, justify=column.align, no_wrap=column.align == "right", overflow="fold")
     for row in rows:
         table.add_row(*(column.text(row) for column in columns))
     out = console()
+    fit_width(out, table)
     with out.capture() as captured:
         out.print(table)
     typer.echo("\n".join(line.rstrip() for line in captured.get().strip("\n").split("\n")))

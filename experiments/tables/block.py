@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from experiments.output import fit_width
+
 if TYPE_CHECKING:  # rich is imported when something is shown
     from rich.console import Console
     from rich.table import Table
@@ -69,14 +71,16 @@ def escaped(text: str) -> str:
 
 
 def text(document: Document, console: "Console") -> str:
-    """The document as it is printed on a console."""
+    """The document as it is printed on a console; what is wider than it is not cut."""
+    width = min(_NOTE_WIDTH, console.width)
     with console.capture() as captured:
         for block in document.blocks:
             console.print(block.title, style="bold")
-            console.print(_rich_table(block))
+            table = _rich_table(block)
+            fit_width(console, table)
+            console.print(table)
             console.print()
         for note in document.notes:
-            width = min(_NOTE_WIDTH, console.width)
             console.print(textwrap.fill(note, width, initial_indent="- ", subsequent_indent="  "))
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
@@ -87,7 +91,7 @@ def _rich_table(block: Block) -> "Table":
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
     for i, title in enumerate(block.header):
-        table.add_column(title, justify="right" if i else "left", vertical="bottom")
+        table.add_column(title, justify="right" if i else "left", vertical="bottom", no_wrap=True)
     for number, row in enumerate(block.rows, 1):
         table.add_row(*row, end_section=block.last_apart and number == len(block.rows) - 1)
     return table

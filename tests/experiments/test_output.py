@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from rich.console import Console
 
 from experiments.output import Column, show_json, show_table
 
@@ -41,3 +42,26 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == rows
     with pytest.raises(ValueError, match="JSON compliant"):
         show_json({"value": float("nan")})
+
+
+def _in_a_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setattr("experiments.output.console", lambda: Console(width=width, highlight=False))
+
+
+def test_a_narrow_terminal_breaks_texts_but_no_number(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _in_a_terminal(monkeypatch, 40)
+    columns = (Column("why", "why"), *(Column(name, name, "right", "{:,}".format) for name in "abcde"))
+    show_table([{"why": "a long reason " * 3, **dict.fromkeys("abcde", 109_783)}], columns)
+    _, _, first, *others = capsys.readouterr().out.splitlines()
+    assert first.count("109,783") == 5
+    assert " ".join([first.split("  ")[0], *others]).split() == ("a long reason " * 3).split()
+
+
+def test_a_narrow_terminal_wraps_what_is_text_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _in_a_terminal(monkeypatch, 40)
+    show_table([{"why": "a long reason " * 9, "n": 3}], (Column("why", "why"), Column("n", "n", "right")))
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 40
