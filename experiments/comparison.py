@@ -33,8 +33,8 @@ class Comparison:
     tasks: int
     p_value: float
     """Of the Wilcoxon signed-rank test over the tasks' medians, two-sided (Demšar 2006)."""
-    improvement: Estimate
-    """Probability that a run of it beats a run of the other (Agarwal et al. 2021)."""
+    improvement: Estimate | None
+    """Probability that a run of it beats a run of the other (Agarwal et al. 2021); None where a task has one run."""
 
 
 def run_accuracies(task: Answers) -> Floats:
@@ -76,7 +76,7 @@ def probability_of_improvement(
     return Estimate(value / len(pairs), float(low), float(high))
 
 
-def _signed_rank(differences: Floats) -> float:
+def signed_rank(differences: Floats) -> float:
     """The p-value of the Wilcoxon signed-rank test; 1 for one difference, and where nothing differs.
 
     It is that of SciPy's `wilcoxon(zero_method="zsplit")`, which loops over all signs where differences tie. Exact up
@@ -117,12 +117,13 @@ def compare(
         pairs.append(pair)
     if not pairs:
         return None
+    several = all(len(answers) > 1 for pair in pairs for answers in pair)
     differences = np.array([median_accuracy(one) - median_accuracy(other) for one, other in pairs])
     return Comparison(
         difference=mean_difference(pairs, generator, resamples),
         better=int((differences > 0).sum()),
         worse=int((differences < 0).sum()),
         tasks=len(pairs),
-        p_value=_signed_rank(differences),
-        improvement=probability_of_improvement(pairs, generator, resamples),
+        p_value=signed_rank(differences),
+        improvement=probability_of_improvement(pairs, generator, resamples) if several else None,
     )

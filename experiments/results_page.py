@@ -36,7 +36,7 @@ _LIMITS = (
     "**The best that a method can do.** Each is trained with the steps and the learning rate that the paper chose for "
     "T0 with 3 billion parameters. One that falls behind here may want others on a small backbone.",
     "**What another pre-training would give.** The runs use one pair of backbones. The intervals cover few-shot "
-    "splits, templates and examples, not the seeds of pre-training.",
+    "splits, templates and examples, not the seeds of pre-training, and not the choice of tasks.",
     "**All claims at once.** Each interval stands for itself; with so many, one in twenty may miss by chance.",
     "**How good in-context learning can be.** It needs a large language model; and for its cost it is measured on "
     "fewer templates and examples, which the tables' notes name.",

@@ -60,7 +60,7 @@ def of(text: str, records: Records, missing: Mapping[str, Mapping[str, int]] | N
 def test_a_claim_of_accuracy(runs: Runs, ours: int, status: str) -> None:
     found = of("pre-training the vectors", {"table8": {"(IA)3 + PT": runs(ours), "(IA)3": runs(20)}})
     assert found.status == status
-    assert f"{2.5 * (ours - 20):+.1f} points" in found.why
+    assert f'{2.5 * abs(ours - 20):.1f} points {"above" if ours >= 20 else "below"} "(IA)3"' in found.why
     assert "3 tasks" in found.why
 
 
@@ -83,10 +83,12 @@ def test_some_of_the_runs_are_not_all(runs: Runs) -> None:
 def test_evidence_is_that_of_grids(runs: Runs) -> None:
     specs = tuple(record.spec for record in runs(9))
     variants = (Variant("A", specs, tuple(runs(9)[:4])), Variant("B", specs, ()), Variant("C", specs, tuple(runs(9))))
-    found = Evidence.of({"mine": Finished(variants, Path(), "")})
+    found = Evidence.of({"mine": Finished(variants, Path(), "tfew grid mine --store here")})
     assert {name: len(records) for name, records in found.records["mine"].items()} == {"A": 4, "C": 6}
     assert found.missing == {"mine": {"A": 2, "B": 6, "C": 0}}
     assert found.variants("mine") == ["A", "B", "C"]
+    with pytest.raises(Exception, match=r"2 of 6 runs of A are missing \(tfew grid mine --store here\)"):
+        found.runs("mine", "A")
 
 
 def test_in_context_learning_must_work_before_it_is_beaten(runs: Runs) -> None:
@@ -138,8 +140,8 @@ def test_it_beats_all_methods_with_fewer_parameters(runs: Runs) -> None:
     ("data", "t_few", "status", "why"),
     [
         ("pocket", 36, CANNOT_TELL, "has never read the generated world"),
-        ("pocket", 10, NOT_SUPPORTED, "T-Few is -25.0 points from SetFit"),
-        ("hub", 36, SUPPORTED, "T-Few is +40.0 points from SetFit"),
+        ("pocket", 10, NOT_SUPPORTED, 'in macro F1, "T-Few" is '),
+        ("hub", 36, SUPPORTED, 'in macro F1, "T-Few" is '),
         ("hub", None, CANNOT_TELL, "not public"),
     ],
 )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from experiments.bootstrap import Answers
-from experiments.comparison import _signed_rank, compare, probability_of_improvement, run_accuracies
+from experiments.comparison import compare, probability_of_improvement, run_accuracies, signed_rank
 from tfew_pl.record import Costs, RunRecord
 from tfew_pl.spec import RunSpec
 from tfew_pl.tasks import TASKS
@@ -49,26 +49,26 @@ def test_a_runs_accuracy_is_its_median_over_templates() -> None:
     assert run_accuracies(right).tolist() == [50, 100]
 
 
-def test_signed_rank_is_that_of_every_sign() -> None:
+def testsigned_rank_is_that_of_every_sign() -> None:
     differences = np.array([0.5, 1.5, -1.0, 3.0, 4.0, 6.0])
     ranks = stats.rankdata(np.abs(differences))
     sums = [
         sum(r for r, sign in zip(ranks, signs, strict=True) if sign) for signs in itertools.product((0, 1), repeat=6)
     ]
     observed = min(ranks[differences > 0].sum(), ranks[differences < 0].sum())
-    assert _signed_rank(differences) == pytest.approx(2 * np.mean([total <= observed for total in sums]))
+    assert signed_rank(differences) == pytest.approx(2 * np.mean([total <= observed for total in sums]))
 
 
 @settings(max_examples=30, deadline=None)  # SciPy's takes a loop
 @given(st.lists(st.integers(-4, 4), min_size=1, max_size=6).filter(any))
-def test_signed_rank_is_scipys_with_ties_and_zeros(differences: list[int]) -> None:
-    found = _signed_rank(np.array(differences, dtype=float))
+def testsigned_rank_is_scipys_with_ties_and_zeros(differences: list[int]) -> None:
+    found = signed_rank(np.array(differences, dtype=float))
     assert found == pytest.approx(stats.wilcoxon(differences, zero_method="zsplit").pvalue)
 
 
-def test_signed_rank_with_and_without_differences() -> None:
-    assert _signed_rank(np.zeros(4)) == 1
-    assert 0 < _signed_rank(np.array([0.0, 1.0, 2.0, 3.0, 4.0])) < 1
+def testsigned_rank_with_and_without_differences() -> None:
+    assert signed_rank(np.zeros(4)) == 1
+    assert 0 < signed_rank(np.array([0.0, 1.0, 2.0, 3.0, 4.0])) < 1
 
 
 def records(method: str, right: dict[str, int], seeds: Sequence[int] = (0, 1)) -> list[RunRecord]:
@@ -89,7 +89,16 @@ def test_compare() -> None:
     assert (found.tasks, found.better, found.worse) == (2, 1, 1)
     assert found.difference.value == pytest.approx((20 - 5) / 2)
     # On RTE every run is better; on CB (8, 9) meet (9, 10): one tie of four.
+    assert found.improvement is not None
     assert found.improvement.value == pytest.approx((1 + 0.125) / 2)
+
+
+def test_single_runs_say_nothing_of_how_often_one_beats_another() -> None:
+    found = compare(
+        records("ia3", {"rte": 12}, seeds=(0,)), records("lora", {"rte": 8}, seeds=(0,)), np.random.default_rng(0)
+    )
+    assert found is not None
+    assert found.improvement is None
 
 
 def test_nothing_to_compare() -> None:

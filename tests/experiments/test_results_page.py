@@ -23,7 +23,7 @@ GRIDS = [
     Progress("table4", "Methods (Table 4)", 0, 825),
 ]
 VERDICTS = [
-    Verdict("3.2", "L_LN helps", SUPPORTED, "+ LN is +2.0 points from FT"),
+    Verdict("3.2", "L_LN helps", SUPPORTED, "+ LN is 2.0 points above FT"),
     Verdict("3.3", "(IA)3 is best", NOT_SUPPORTED, "LoRA is above it"),
     Verdict("4.1", "it beats GPT-3", CANNOT_TELL, "no model of that size can be run here"),
     Verdict("4.4", "*all* of it helps", SUPPORTED, "T-Few is +3.0 points"),
@@ -52,7 +52,7 @@ def sections(page: str) -> dict[str, str]:
 def test_claims_stand_under_what_was_found(run: Callable[..., RunRecord]) -> None:
     found = sections(results_page(VERDICTS, Evidence({"table9": {"T-Few": [run(30)]}}), GRIDS))
     assert found["Supported"].strip().splitlines() == [
-        r"- **L\_LN helps** (Section 3.2): + LN is +2.0 points from FT.",
+        r"- **L\_LN helps** (Section 3.2): + LN is 2.0 points above FT.",
         r"- **\*all\* of it helps** (Section 4.4): T-Few is +3.0 points.",
     ]
     assert "LoRA is above it" in found["Not supported"]
