@@ -75,7 +75,12 @@ class Table1Row:
         return not self.method.startswith("GPT")
 
 
-def _read(name: str) -> list[dict[str, str]]:
+def read(name: str) -> list[dict[str, str]]:
+    """The rows of a file of published numbers, as text.
+
+    Raises:
+        UserError: it is missing.
+    """
     path = FOLDER / name
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -92,7 +97,7 @@ def table1() -> Mapping[str, Table1Row]:
         UserError: the file is missing.
     """
     rows = {}
-    for row in _read("table1_costs.csv"):
+    for row in read("table1_costs.csv"):
         number, unit = row["disk_space"].split()
         rows[row["method"]] = Table1Row(
             method=row["method"],
@@ -117,7 +122,7 @@ def accuracies(table: int) -> Mapping[str, Mapping[str, Accuracy]]:
     names = {task.title.lower(): task.name for task in TASKS}
     file, key = _ACCURACIES[table]
     rows: dict[str, dict[str, Accuracy]] = {}
-    for row in _read(file):
+    for row in read(file):
         if row.get("table", str(table)) == str(table):
             accuracy = Accuracy(float(row["median"]), float(row["iqr"]) if row["iqr"] else None)
             rows.setdefault(_row_name(table, row[key]), {})[names[row["dataset"]]] = accuracy
@@ -137,7 +142,7 @@ def parameter_counts() -> Mapping[str, float]:
     Raises:
         UserError: the file is missing.
     """
-    rows = _read("peft_parameter_counts.csv")
+    rows = read("peft_parameter_counts.csv")
     return {PEFT_METHODS[row["method"]]: _number(row["parameters_t0_3b"]) for row in rows}
 
 
@@ -154,7 +159,7 @@ def raft() -> Mapping[str, float]:
     Raises:
         UserError: the file is missing.
     """
-    return {row["method"]: float(row["accuracy"]) for row in _read("table2_raft.csv")}
+    return {row["method"]: float(row["accuracy"]) for row in read("table2_raft.csv")}
 
 
 @lru_cache(maxsize=1)
@@ -165,6 +170,6 @@ def raft_datasets() -> Mapping[str, Mapping[str, float]]:
         UserError: the file is missing.
     """
     rows: dict[str, dict[str, float]] = {}
-    for row in _read("table11_raft_per_dataset.csv"):
+    for row in read("table11_raft_per_dataset.csv"):
         rows.setdefault(row["method"], {})[row["dataset"]] = float(row["score"])
     return rows

@@ -12,15 +12,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Spread:
-    """A median and its interquartile range."""
+    """A median between its quartiles, the 25th and the 75th percentile with linear interpolation (NumPy's default)."""
 
     median: float
-    iqr: float
-    """The 75th percentile less the 25th, both with linear interpolation (NumPy's default)."""
+    lower: float
+    upper: float
+
+    @property
+    def iqr(self) -> float:
+        """The interquartile range: the 75th percentile less the 25th."""
+        return self.upper - self.lower
 
 
 def spread(values: Iterable[float]) -> Spread:
-    """Median and interquartile range.
+    """Median and quartiles.
 
     Raises:
         ValueError: there is no value, or one is not finite.
@@ -29,7 +34,7 @@ def spread(values: Iterable[float]) -> Spread:
     if not array.size or not np.isfinite(array).all():
         raise ValueError(f"finite values are needed, not {array.tolist()}")
     low, middle, high = np.quantile(array, (0.25, 0.5, 0.75))
-    return Spread(float(middle), float(high - low))
+    return Spread(float(middle), float(low), float(high))
 
 
 def unlabeled_tasks(records: Iterable["RunRecord"]) -> tuple[str, ...]:
@@ -70,7 +75,7 @@ def task_accuracy(records: Sequence["RunRecord"]) -> TaskAccuracy:
 
 
 def mean_over_tasks(tasks: Iterable[TaskAccuracy]) -> Spread:
-    """The means over tasks of the medians and of the interquartile ranges.
+    """The means over tasks of the medians and of the quartiles.
 
     Raises:
         ValueError: there is no task.
@@ -78,7 +83,5 @@ def mean_over_tasks(tasks: Iterable[TaskAccuracy]) -> Spread:
     accuracies = [task.accuracy for task in tasks]
     if not accuracies:
         raise ValueError("a mean over no tasks")
-    return Spread(
-        float(np.mean([accuracy.median for accuracy in accuracies])),
-        float(np.mean([accuracy.iqr for accuracy in accuracies])),
-    )
+    means = np.mean([(accuracy.median, accuracy.lower, accuracy.upper) for accuracy in accuracies], axis=0)
+    return Spread(*means.tolist())

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from fractions import Fraction
 
+from experiments import published
 from experiments.audit.finding import Finding
-from experiments.audit.printed import Printed, by_row, cells, decimal, mean, rows
+from experiments.audit.printed import Printed, by_row, cells, decimal, mean
 
 
 def _parts() -> dict[tuple[str, str], list[Printed]]:
@@ -13,7 +14,7 @@ def _parts() -> dict[tuple[str, str], list[Printed]]:
     for (table, row), numbers in list(parts.items()):
         if table == "9":  # Table 1 has the averages of Table 9, where "GPT-3 13B" is called "GPT-3 (13B)"
             parts["1", row.replace("(", "").replace(")", "")] = numbers
-    for line in rows("table11_raft_per_dataset.csv"):
+    for line in published.read("table11_raft_per_dataset.csv"):
         parts.setdefault(("2", line["method"]), []).append(Printed(line["score"]))
     return parts
 
@@ -21,9 +22,9 @@ def _parts() -> dict[tuple[str, str], list[Printed]]:
 def _averages() -> Iterator[tuple[str, str, Printed]]:
     """Table, row and average, as printed."""
     for name, table in (("table1_costs.csv", "1"), ("table2_raft.csv", "2")):
-        for line in rows(name):
+        for line in published.read(name):
             yield table, line["method"], Printed(line["accuracy"])
-    for line in rows("averages.csv"):
+    for line in published.read("averages.csv"):
         yield line["table"], line["row"], Printed(line["average"])
 
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from experiments import published
 from experiments.audit.finding import Finding
-from experiments.audit.printed import Printed, rows
+from experiments.audit.printed import Printed
 from experiments.costs import paper_costs
 from experiments.quantities import scientific, size
 
@@ -33,7 +33,7 @@ def _flops(column: str, method: str, printed: str, expected: float, without_quer
 def check() -> Iterator[Finding | None]:
     """FLOPs and disk space must follow from N, the median lengths, the number of shots and the recipe."""
     computed = {row.method: row for row in paper_costs()}
-    for line in rows("table1_costs.csv"):
+    for line in published.read("table1_costs.csv"):
         row = computed[line["method"]]
         without_query = row.context_flops or None
         yield _flops("inference_flops", row.method, line["inference_flops"], row.inference_flops, without_query)

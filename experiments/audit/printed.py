@@ -1,13 +1,11 @@
 """Numbers as they are printed: their digits say how exact they are."""
 
-import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
 from experiments import published
-from tfew_pl.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -65,25 +63,11 @@ _BY_DATASET = {
 """Number of the table, and the column with the names of its rows."""
 
 
-def rows(name: str) -> Iterator[dict[str, str]]:
-    """The rows of a file of published numbers, as text.
-
-    Raises:
-        UserError: it is missing.
-    """
-    path = published.FOLDER / name
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            yield from csv.DictReader(file)
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing: the published numbers are part of the repository") from error
-
-
 def cells() -> list[Cell]:
     """Every accuracy of Tables 3 to 10, in their order."""
     found = []
     for name, (table, key) in _BY_DATASET.items():
-        for row in rows(name):
+        for row in published.read(name):
             iqr = Printed(row["iqr"]) if row["iqr"] else None
             cell = Cell(table or row["table"], row[key], row["dataset"], Printed(row["median"]), iqr)
             found.append(cell)

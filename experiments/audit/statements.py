@@ -7,7 +7,7 @@ from experiments import published
 from experiments.audit.averages import averages
 from experiments.audit.costs import admits_bytes
 from experiments.audit.finding import Finding
-from experiments.audit.printed import Printed, decimal, rows
+from experiments.audit.printed import Printed, decimal
 from tfew_pl.costs import cache_bytes, context_bytes
 from tfew_pl.recipe import Recipe
 
@@ -119,7 +119,7 @@ def _costs(text: Text) -> Iterator[Finding | None]:
 def _raft(text: Text) -> Iterator[Finding | None]:
     """Appendix H: the tasks of RAFT."""
     names = [name.strip() for name in text["H", "tasks named"].split(";")]
-    table = list(dict.fromkeys(line["dataset"] for line in rows("table11_raft_per_dataset.csv")))
+    table = list(dict.fromkeys(line["dataset"] for line in published.read("table11_raft_per_dataset.csv")))
     said = text["H", "tasks"]
     if len(names) == int(said) and set(names) == set(table):
         yield None
@@ -131,7 +131,7 @@ def _raft(text: Text) -> Iterator[Finding | None]:
 
 def check() -> Iterator[Finding | None]:
     """What the text says in numbers must follow from the tables, as far as rounding lets one see."""
-    text = {(line["section"], line["statement"]): line["printed"] for line in rows("statements.csv")}
+    text = {(line["section"], line["statement"]): line["printed"] for line in published.read("statements.csv")}
     means = averages()
     yield from _losses(text, means)
     yield from _margins(text, means)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments import published
-from experiments.figures.style import OKABE_ITO, styled, with_subscripts
+from experiments.figures.style import OKABE_ITO, bars, styled, with_subscripts
 from experiments.quantities import count
 from experiments.tables.accuracy import AccuracyTable
 from tfew_pl.tasks.data import POCKET
@@ -48,7 +48,8 @@ class Point:
     """Of the backbone's parameters, in percent."""
     accuracy: float
     published: bool
-    iqr: float | None = None
+    quartiles: tuple[float, float] | None = None
+    """Means over tasks; None where they are not known."""
 
     @property
     def family(self) -> str:
@@ -64,7 +65,7 @@ def points(table: AccuracyTable) -> list[Point]:
             100 * measured.kept_parameters / measured.costs["parameters"],
             measured.accuracy.median,
             published=False,
-            iqr=measured.accuracy.iqr,
+            quartiles=(measured.accuracy.lower, measured.accuracy.upper),
         )
         for name, measured in table.measured
         if measured.accuracy is not None and measured.kept_parameters
@@ -86,7 +87,7 @@ def values(table: AccuracyTable) -> list[dict[str, Any]]:
             "source": "published" if point.published else "measured",
             "kept_percent": point.share,
             "accuracy": point.accuracy,
-            "accuracy_iqr": point.iqr,
+            "quartiles": point.quartiles,
         }
         for point in points(table)
     ]
@@ -105,7 +106,7 @@ def draw(table: AccuracyTable) -> "Figure":
         left, right = figure.subplots(1, 2, sharex=True, sharey=True)
         left.set_xscale("log")
         left.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        left.set_ylabel("mean accuracy over datasets (%); bars: IQR")
+        left.set_ylabel("mean accuracy over datasets (%); bars: quartiles")
         for axes, title, published_ones in ((left, _ours(table), False), (right, _papers(table), True)):
             axes.set_xlabel("parameters kept for a task (% of the backbone's)")
             axes.set_title(title, loc="left")
@@ -122,7 +123,7 @@ def _draw_panel(axes: "Axes", panel: Sequence[Point], styles: dict[str, tuple[st
         axes.errorbar(
             point.share,
             point.accuracy,
-            yerr=None if point.iqr is None else point.iqr / 2,
+            yerr=bars(point.accuracy, point.quartiles),
             ecolor="0.75",
             elinewidth=1,
             color=OKABE_ITO[color],
@@ -153,11 +154,13 @@ def _legend(figure: "Figure", styles: dict[str, tuple[str, str]]) -> None:
         return Line2D([], [], linestyle="none", marker=shape, markersize=size, color=color, markeredgecolor="white")
 
     methods = [(marker(OKABE_ITO[color], shape, _MEDIUM), family) for family, (color, shape) in styles.items()]
+    for handle, family in methods:
+        if family == _REFERENCE:  # the mark and the line across the panel
+            handle.set(**_LINE)
     entries = [
         *methods,
         (marker("0.35", "o", _SMALL), "smaller budget"),
         (marker("0.35", "o", _LARGE), "larger budget"),
-        (Line2D([], [], **_LINE), _REFERENCE.lower()),
     ]
     figure.legend(
         [handle for handle, _ in entries],

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from experiments import published
-from experiments.figures.style import OKABE_ITO, styled
+from experiments.figures.style import OKABE_ITO, bars, styled
 from experiments.quantities import count
 from experiments.tables.table1 import PAPER_ROWS, Table1
 from tfew_pl.tasks import TASKS
@@ -39,7 +39,8 @@ class Point:
     """The paper's row that gives it its color and marker; `GPT-3` for all of those."""
     flops: float
     accuracy: float
-    iqr: float | None = None
+    quartiles: tuple[float, float] | None = None
+    """Means over tasks; None where they are not known."""
 
 
 def ours(table: Table1) -> list[Point]:
@@ -50,7 +51,7 @@ def ours(table: Table1) -> list[Point]:
             PAPER_ROWS.get(measured.method, row.name),
             measured.costs["inference_flops"],
             measured.accuracy.median,
-            measured.accuracy.iqr,
+            (measured.accuracy.lower, measured.accuracy.upper),
         )
         for row, measured in table.measured
         if measured.accuracy is not None
@@ -73,7 +74,7 @@ def values(table: Table1) -> list[dict[str, Any]]:
             "source": source,
             "inference_flops": point.flops,
             "accuracy": point.accuracy,
-            "accuracy_iqr": point.iqr,
+            "quartiles": point.quartiles,
         }
         for source, points in (("measured", ours(table)), ("published", papers()))
         for point in points
@@ -86,12 +87,12 @@ def draw(table: Table1) -> "Figure":
 
     mine, theirs = ours(table), papers()
     chance = 100 * sum(task.chance for task in TASKS.values()) / len(TASKS)
-    ends = [p.accuracy + sign * (p.iqr or 0) / 2 for p in (*mine, *theirs) for sign in (-1, 1)]
+    ends = [end for point in (*mine, *theirs) for end in (point.accuracy, *(point.quartiles or ()))]
     with styled():
         figure = Figure(figsize=(9.6, 4.2), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
         left.set_ylim(min(chance, *ends) - 4, max(ends) + 4)
-        left.set_ylabel("mean accuracy over tasks (%); bars: IQR")
+        left.set_ylabel("mean accuracy over tasks (%); bars: quartiles")
         left.set_title(f"Ours: {_setting(table)}")
         right.set_title("As published: T0 and T5+LM (11B), GPT-3; real tasks")
         for axes, points in ((left, mine), (right, theirs)):
@@ -123,7 +124,7 @@ def _draw_points(axes: "Axes", points: Sequence[Point]) -> None:
         axes.errorbar(
             point.flops,
             point.accuracy,
-            yerr=None if point.iqr is None else point.iqr / 2,
+            yerr=bars(point.accuracy, point.quartiles),
             color=COLORS.get(point.kind, _OTHER[0]),
             marker=MARKERS.get(point.kind, _OTHER[1]),
             markersize=9,

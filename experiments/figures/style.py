@@ -48,6 +48,11 @@ def styled() -> Iterator[None]:
         yield
 
 
+def bars(middle: float, ends: tuple[float, float] | None) -> list[list[float]] | None:
+    """Error bars from one end to the other, as matplotlib's `errorbar` takes them; None for none."""
+    return None if ends is None else [[middle - ends[0]], [ends[1] - middle]]
+
+
 def with_subscripts(text: str) -> str:
     """A text in which matplotlib sets the losses as the paper does: L_LN with an index."""
     return re.sub(r"L_(\w+)", r"$L_{\\mathrm{\1}}$", text)

@@ -30,6 +30,8 @@ class Layout:
     """The row with which the others are compared."""
     renamed: Mapping[str, str] = field(default_factory=dict)
     """The paper's names of rows that are called otherwise here."""
+    notes: tuple[str, ...] = ()
+    """On the paper's numbers."""
     parameter_counts: bool = False
     """Whether the rows differ in how many parameters they train."""
 

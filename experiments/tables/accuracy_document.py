@@ -126,6 +126,7 @@ def _notes(table: AccuracyTable, command: str) -> Iterator[str]:
         yield from _dropped(measured)
     yield from samples(measured)
     yield from pocket(measured, table.layout.papers)
+    yield from table.layout.notes
     if any(row.ours is None for row in table.rows):
         yield f"{NOT_OURS} As published, not run here."
 

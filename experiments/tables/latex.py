@@ -1,5 +1,6 @@
 """A table as LaTeX, for a paper that loads the packages booktabs and graphicx."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from experiments.tables.block import Block, Document
@@ -15,6 +16,8 @@ _SPECIAL = {
     "×": r"$\times$",
     "−": "$-$",
 }
+
+_MINUS = re.compile(r"(?<![^\s\[(])-(?=\d)")
 
 
 def latex(document: Document) -> str:
@@ -33,7 +36,7 @@ def escaped(text: str) -> str:
 def _float(block: Block, notes: tuple[str, ...]) -> Iterator[str]:
     yield r"\begin{table}[t]"
     yield r"  \centering\footnotesize"
-    yield f"  \\caption{{{escaped(block.title)}}}"
+    yield f"  \\caption{{{escaped(_caption(block.title))}}}"
     # As wide as it is, but not wider than the text.
     yield r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
     yield f"  \\begin{{tabular}}{{l{'r' * (len(block.header) - 1)}}}"
@@ -54,6 +57,13 @@ def _float(block: Block, notes: tuple[str, ...]) -> Iterator[str]:
     yield r"\end{table}"
 
 
+def _caption(title: str) -> str:
+    """A title without the number that LaTeX gives; the paper's stands behind it."""
+    number, rest = re.fullmatch(r"(?:Table (\d+):? )?(.*)", title).groups()  # type: ignore[union-attr]
+    start = rest[:1].upper() + rest[1:]
+    return start if number is None else f"{start} (Table {number} of Liu et al., 2022)"
+
+
 def _header(block: Block) -> Iterator[str]:
     titles = [title.split("\n") for title in block.header]
     height = max(map(len, titles))
@@ -67,7 +77,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _cell(cell: str) -> str:
-    text = escaped(cell.strip())
+    text = _MINUS.sub("$-$", escaped(cell.strip()))
     # A bracket at the start of a line would be an argument of the line break before it.
     text = f"{{{text}}}" if text.startswith(("[", "*")) else text
     return f"\\quad {text}" if cell.startswith("  ") else text

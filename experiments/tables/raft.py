@@ -37,14 +37,15 @@ class Row:
         if self.variant is None:
             return {}
         found = {}
-        for task, runs in self._asked.items():
+        for task, runs in self.asked.items():
             f1 = [score for r in self.variant.records if r.spec.task == task for score in macro_f1(r.predictions)]
             if len(f1) == runs:  # a dataset has one template
                 found[task] = spread(100 * share for share in f1)
         return found
 
     @property
-    def _asked(self) -> dict[str, int]:
+    def asked(self) -> dict[str, int]:
+        """How many runs the grid has of a dataset."""
         tasks = [spec.task for spec in self.variant.specs] if self.variant else []
         return {task: tasks.count(task) for task in tasks}
 
@@ -52,16 +53,16 @@ class Row:
         """Our score on a dataset as text."""
         if task in self.scores:
             found = self.scores[task]
-            return percent(found.median) + (f" ({percent(found.iqr)})" if self._asked[task] > 1 else "")
-        if self.variant is None or task not in self._asked:
+            return percent(found.median) + (f" ({percent(found.iqr)})" if self.asked[task] > 1 else "")
+        if self.variant is None or task not in self.asked:
             return NONE
         finished = sum(record.spec.task == task for record in self.variant.records)
-        return MISSING if finished < self._asked[task] else HIDDEN
+        return MISSING if finished < self.asked[task] else HIDDEN
 
     @property
     def mean(self) -> float | None:
         """The mean over the datasets of our medians; None while one is missing."""
-        if not self.scores or len(self.scores) < len(self._asked):
+        if not self.scores or len(self.scores) < len(self.asked):
             return None
         return statistics.fmean(score.median for score in self.scores.values())
 
@@ -100,7 +101,7 @@ class RaftTable:
                 "method": row.name,
                 "task": task,
                 "score": row.scores[task].median if task in row.scores else None,
-                "score_iqr": row.scores[task].iqr if task in row.scores else None,
+                "score_iqr": row.scores[task].iqr if task in row.scores and row.asked[task] > 1 else None,
                 "paper_score": row.paper.get(task),
             }
             for row in self.rows

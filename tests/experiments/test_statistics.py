@@ -15,10 +15,10 @@ from tfew_pl.spec import RunSpec
 
 def test_spread_by_hand() -> None:
     # Of 1, 2, 4, 8, 16 the quartiles stand at the second and the fourth value.
-    assert spread([16, 1, 4, 8, 2]) == Spread(4.0, 6.0)
+    assert spread([16, 1, 4, 8, 2]) == Spread(4.0, 2.0, 8.0)
     # Of four values they stand a quarter of the way inwards: 1.75 and 3.25.
-    assert spread([1, 2, 3, 4]) == Spread(2.5, 1.5)
-    assert spread([7]) == Spread(7.0, 0.0)
+    assert spread([1, 2, 3, 4]) == Spread(2.5, 1.75, 3.25)
+    assert spread([7]) == Spread(7.0, 7.0, 7.0)
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=80))
@@ -40,7 +40,7 @@ def test_task_accuracy_pools_runs_and_templates(record: Callable[..., RunRecord]
         record(RunSpec(task="rte", seed=1), {"b": 0.9, "a": 0.3}, examples=20),
     ]
     # Pooled: 10, 30, 50, 90. A median of the runs' medians would be 45, one of the templates' medians too.
-    assert task_accuracy(runs) == TaskAccuracy("rte", Spread(40.0, pytest.approx(35.0)), 2, 2, 20)
+    assert task_accuracy(runs) == TaskAccuracy("rte", Spread(40.0, pytest.approx(25.0), pytest.approx(60.0)), 2, 2, 20)
 
 
 def test_task_accuracy_refuses_other_tasks_and_templates(record: Callable[..., RunRecord]) -> None:
@@ -58,7 +58,7 @@ def test_examples_without_labels_have_no_accuracy(record: Callable[..., RunRecor
 
 
 def test_mean_over_tasks() -> None:
-    tasks = [TaskAccuracy(name, Spread(m, i), 1, 1, 1) for name, m, i in (("a", 60, 2), ("b", 90, 8))]
-    assert mean_over_tasks(tasks) == Spread(75.0, 5.0)
+    tasks = [TaskAccuracy(name, Spread(m, m - i, m + 1), 1, 1, 1) for name, m, i in (("a", 60, 2), ("b", 90, 8))]
+    assert mean_over_tasks(tasks) == Spread(75.0, 70.0, 76.0)
     with pytest.raises(ValueError, match="no tasks"):
         mean_over_tasks([])

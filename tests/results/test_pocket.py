@@ -1,4 +1,4 @@
-"""The committed tables are what their records give."""
+"""The committed tables and the page of claims are what their records give."""
 
 import re
 from pathlib import Path
@@ -24,3 +24,12 @@ def test_a_table_is_what_its_records_give(number: str, tmp_path: Path) -> None:
     assert len(made) == 5
     for path in made:
         assert path.read_bytes() == (POCKET / path.name).read_bytes(), f"tfew table {number} writes {path.name} anew"
+
+
+def test_the_page_of_claims_is_what_its_records_give(tmp_path: Path) -> None:
+    for path in (*POCKET.glob("table*.md"), *POCKET.glob("figure*.svg")):  # the page links what stands beside it
+        (tmp_path / path.name).touch()
+    with pytest.raises(SystemExit) as ended:
+        main(["claims", "--out", str(tmp_path)])
+    assert not ended.value.code
+    assert (tmp_path / "README.md").read_bytes() == (POCKET / "README.md").read_bytes(), "tfew claims writes it anew"

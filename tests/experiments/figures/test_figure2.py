@@ -1,5 +1,6 @@
 """Figure 2: its points, its sizes, and that nothing is clipped."""
 
+import dataclasses
 import re
 from collections.abc import Callable
 from functools import cache
@@ -52,6 +53,19 @@ def test_points(record: RecordMaker) -> None:
     assert adapter.share == pytest.approx(100 * 12.9e6 / 3e9)
     assert adapter.accuracy == pytest.approx((printed["copa"].median + printed["cb"].median) / 2)
     assert [row["accuracy"] for row in values(made(record))] == [p.accuracy for p in shown]
+
+
+def test_bars_reach_from_quartile_to_quartile(record: RecordMaker) -> None:
+    """Of 10, 30, 50 and 90 percent: 25 to 60, around a median of 40."""
+    asked = tuple(dataclasses.replace(specs()["(IA)3"][0], seed=seed) for seed in (0, 1))
+    shares = ({"a": 0.1, "b": 0.5}, {"a": 0.3, "b": 0.9})
+    costs = {"parameters": 1000, "trained_parameters": 10, "stored_bytes": 40}
+    records = tuple(record(spec, by_template, **costs) for spec, by_template in zip(asked, shares, strict=True))
+    table = TABLES[4].build([Variant("(IA)3", asked, records)])
+    (_, (bar,)) = draw(table).axes[0].containers[0][1:]
+    assert bar.get_segments()[0][:, 1] == pytest.approx([25, 60])
+    (row,) = (row for row in values(table) if row["source"] == "measured")
+    assert row["quartiles"] == pytest.approx((25, 60))
 
 
 def test_unfinished_methods_are_left_out_and_counted(record: RecordMaker) -> None:

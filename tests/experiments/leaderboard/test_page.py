@@ -60,7 +60,7 @@ def test_the_best_of_a_task_is_of_those_that_can_be_compared(example: Board) -> 
     """Not in-context learning, of which fewer examples were evaluated."""
     (section,) = example.sections
     limited = next(row for row in section.rows if row.spec.method == IN_CONTEXT)
-    perfect = tuple(dataclasses.replace(task, accuracy=Spread(100.0, 0.0)) for task in limited.tasks)
+    perfect = tuple(dataclasses.replace(task, accuracy=Spread(100.0, 100.0, 100.0)) for task in limited.tasks)
     rows = tuple(dataclasses.replace(row, tasks=perfect) if row is limited else row for row in section.rows)
     text = page(Board((dataclasses.replace(section, rows=rows),)))
     assert "100.0" in text

@@ -27,7 +27,7 @@ def test_the_front_is_what_nothing_beats(points: list[tuple[int, int]]) -> None:
 
 
 def at(row: Row, number: int, cost: float, accuracy: float) -> Row:
-    tasks = tuple(dataclasses.replace(task, accuracy=Spread(accuracy, 1.0)) for task in row.tasks)
+    tasks = tuple(dataclasses.replace(task, accuracy=Spread(accuracy, accuracy, accuracy)) for task in row.tasks)
     return dataclasses.replace(row, source=str(number), tasks=tasks, costs={**row.costs, "stored_bytes": cost})
 
 

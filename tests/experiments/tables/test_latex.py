@@ -1,5 +1,7 @@
 """Tables as LaTeX."""
 
+import re
+
 from experiments.tables.block import Block, Document
 from experiments.tables.latex import escaped, latex
 
@@ -30,6 +32,22 @@ def test_latex() -> None:
         r"  \end{minipage}",
         r"\end{table}",
     ]
+
+
+def test_captions_leave_the_number_to_latex() -> None:
+    def caption(title: str) -> str:
+        (found,) = re.findall(r"\\caption\{(.*)\}", latex(Document((Block(title, ("a",), ()),), ())))
+        return str(found)
+
+    assert caption("Table 4: methods with both") == "Methods with both (Table 4 of Liu et al., 2022)"
+    assert caption("Table 4 by dataset: median") == "By dataset: median (Table 4 of Liu et al., 2022)"
+    assert caption("Accuracy by task") == "Accuracy by task"
+
+
+def test_negative_numbers_have_a_minus_sign() -> None:
+    row = ("T0-3B", "-0.5 [-1.6, +0.2]", "2.1e-05", "-", "- PT")
+    shown = latex(Document((Block("", tuple("abcde"), (row,)),), ()))
+    assert r"T0-3B & $-$0.5 [$-$1.6, +0.2] & 2.1e-05 & - & - PT \\" in shown
 
 
 def test_notes_stand_below_the_last_table() -> None:

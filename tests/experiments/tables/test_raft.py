@@ -43,6 +43,16 @@ def test_scores_are_macro_f1_by_hand(record: RecordMaker) -> None:
     assert tfew.mean == pytest.approx((10 * 100 + 100 * (4 / 5 + 2 / 3) / 2) / 11)
 
 
+def test_one_run_of_a_dataset_has_no_range(record: RecordMaker) -> None:
+    tfew, zero = variants(record)
+    again = answers(record, RunSpec("overruling", seed=1), [0, 0, 0, 1], [0] * 4)
+    table = raft_table([Variant.finished("T-Few", [*tfew.records, again]), zero])
+    ranges = {row["task"]: row["score_iqr"] for row in table.task_values() if row["method"] == "T-Few"}
+    # Of 100 and 100 * 3/7 the quartiles stand a quarter inwards.
+    assert ranges.pop("overruling") == pytest.approx(100 * 4 / 7 / 2)
+    assert set(ranges.values()) == {None}
+
+
 def test_the_papers_rows(record: RecordMaker) -> None:
     rows = raft_table(variants(record)).values()
     assert [row["method"] for row in rows] == ["T-Few", "Zero-shot", "Human baseline", "PET", "SetFit", "GPT-3"]
