@@ -1,5 +1,7 @@
 """The notebooks: each runs from top to bottom in under a minute, and is stored with the outputs that this gives."""
 
+import base64
+import io
 import json
 import re
 import resource
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.image import imread
 
 from experiments.grid import find_grid, load_grid
 from tfew_pl.record import Costs, RunRecord
@@ -57,6 +60,12 @@ def texts(path: Path) -> list[str]:
         data = {kind: text for kind, text in output.get("data", {}).items() if kind.startswith("text/")}
         found += ["".join(text) for text in (output.get("text", ""), *data.values())]
     return found
+
+
+def pictures(path: Path) -> list["np.typing.NDArray[np.float32]"]:
+    """The pixels of its pictures."""
+    stored = [output["data"]["image/png"] for output in outputs(path) if "image/png" in output.get("data", {})]
+    return [imread(io.BytesIO(base64.b64decode("".join(text)))) for text in stored]
 
 
 def test_there_are_notebooks() -> None:
@@ -123,6 +132,9 @@ def test_runs_from_top_to_bottom_and_is_stored_with_its_outputs(path: Path, tmp_
         assert not MACHINE.search("\n".join(texts(notebook)))
     if stored and path.stem not in COMPUTES:
         assert texts(fresh) == texts(path), "the records have changed: make notebooks"
+        for now, before in zip(pictures(fresh), pictures(path), strict=True):
+            assert now.shape == before.shape
+            assert (np.abs(now - before) > 0.1).mean() < 1e-4, "a figure has changed: make notebooks"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
