@@ -32,13 +32,17 @@ def typical_costs(records: Records) -> dict[str, float]:
     return {field.name: typical_cost(records, field.name) for field in fields(Costs)} if records else {}
 
 
+def prediction_seconds(records: Records) -> float:
+    """Of the evaluation, for one prediction: the median over tasks of the medians over a task's runs."""
+    return _typical(records, lambda record: record.costs.evaluation_seconds / len(record.predictions))
+
+
 def _row(name: str, records: Records, price: Price | None) -> dict[str, Any]:
     def typical(field: str) -> float:
         return typical_cost(records, field)
 
     training_flops = typical("measured_training_flops")
     inference_flops = typical("measured_inference_flops")
-    each = _typical(records, lambda record: record.costs.evaluation_seconds / len(record.predictions))
     return {
         "method": name,
         "backbone": ", ".join(sorted({record.spec.backbone for record in records})),
@@ -51,7 +55,7 @@ def _row(name: str, records: Records, price: Price | None) -> dict[str, Any]:
         "disk_bytes": typical("stored_bytes"),
         "measured_disk_bytes": typical("measured_stored_bytes"),
         "training_seconds": typical("training_seconds") if training_flops else 0.0,
-        "prediction_seconds": each,
+        "prediction_seconds": prediction_seconds(records),
         "peak_memory_bytes": typical("peak_memory_bytes"),
         "training_dollars": None if price is None else price.of_flops(training_flops),
         "inference_dollars": None if price is None else price.of_flops(inference_flops),

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.bootstrap import RESAMPLES, Estimate, answers, mean_accuracy
-from experiments.leaderboard.describe import changes, data_of, variant
+from experiments.leaderboard.describe import WITHOUT, changes, data_of, variant
 from experiments.leaderboard.versions import mixed_versions
 from experiments.ranks import Ranking, ranking
-from experiments.run_costs import typical_costs
+from experiments.run_costs import prediction_seconds, typical_costs
 from experiments.statistics import Spread, TaskAccuracy, mean_over_tasks, task_accuracy
 from tfew_pl.backbones import POCKET_RANDOM
 from tfew_pl.errors import UserError
 from tfew_pl.spec import ZERO_SHOT, Evaluation, RunSpec
 from tfew_pl.tasks import TASKS
+from tfew_pl.tasks.splits import OFFICIAL_SEEDS
 
 if TYPE_CHECKING:
     from tfew_pl.record import RunRecord
@@ -52,13 +53,13 @@ class Row:
     tasks: tuple[TaskAccuracy, ...]
     """Of the tasks that it has, in the order of the paper's tables."""
     costs: Mapping[str, float]
-    """By field of `Costs`: medians over tasks of the medians over a task's runs."""
+    """By field of `Costs`, and `prediction_seconds`: medians over tasks of the medians over a task's runs."""
     runs: Mapping[str, tuple[Run, ...]]
     """By task, sorted by seed."""
     estimate: Estimate
     """Mean over these tasks of the medians, in percent, with its bootstrap interval."""
-    complete: bool = False
-    """Whether it has every task of its section."""
+    asked: int = 0
+    """How many tasks its section has."""
     rank: float | None = None
     """Mean over tasks of its rank among the comparable rows of its section, 1 for the best; None for others."""
 
@@ -66,6 +67,17 @@ class Row:
     def id(self) -> str:
         """Its place on the page: the same for the same variant of the same source."""
         return hashlib.sha256(f"{self.source}/{variant(self.spec)}".encode()).hexdigest()[:12]
+
+    @property
+    def title(self) -> str:
+        """All that tells it from other rows, in a line."""
+        by = () if self.source == OURS else (f"by {self.source}",)
+        return ", ".join((f"{self.spec.method} ({self.spec.backbone})", *self.changes, *by))
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has every task of its section."""
+        return len(self.runs) == self.asked
 
     @property
     def mean(self) -> Spread | None:
@@ -78,11 +90,27 @@ class Row:
         return (self.estimate.low, self.estimate.high) if self.complete else None
 
     @property
+    def unranked(self) -> str | None:
+        """Why it has no place among the others; None if it has one."""
+        if not self.complete:
+            return f"{len(self.runs)} of {self.asked} tasks"
+        seeds = min(len({run.seed for run in runs} & {*OFFICIAL_SEEDS}) for runs in self.runs.values())
+        if seeds < len(OFFICIAL_SEEDS) and self.spec.method != ZERO_SHOT:
+            return f"{seeds} of {len(OFFICIAL_SEEDS)} official seeds"
+        if self.spec.evaluation != Evaluation():
+            return "a part of the evaluation"
+        if self.spec.backbone == POCKET_RANDOM:
+            return "untrained control"
+        if any(change.startswith(WITHOUT) for change in self.changes):
+            return "ablation"
+        return None
+
+    @property
     def comparable(self) -> bool:
-        """Whether it has a place among the others: it has all tasks, each evaluated on all examples through all
-        templates, and is not the untrained control.
+        """Whether it has a place among the others: it has all tasks and official seeds, each evaluated on all examples
+        through all templates, and is neither an ablation nor the untrained control.
         """
-        return self.complete and self.spec.evaluation == Evaluation() and self.spec.backbone != POCKET_RANDOM
+        return self.unranked is None
 
     @property
     def medians(self) -> dict[str, float]:
@@ -99,6 +127,7 @@ class Row:
             "data": data_of(self.spec),
             "changes": list(self.changes),
             "rank": self.rank,
+            "unranked": self.unranked,
             "accuracy": self.mean.median if self.mean else None,
             "accuracy_iqr": self.mean.iqr if self.mean else None,
             "accuracy_low": self.interval[0] if self.interval else None,
@@ -188,12 +217,13 @@ def _row(source: str, records: Sequence["RunRecord"], resamples: int) -> Row:
     groups = {task: sorted(group, key=lambda r: r.spec.seed) for task, group in by_task.items() if group}
     try:
         tasks = tuple(task_accuracy(group) for group in groups.values())
-        right = [answers(group) for group in groups.values()]
+        right = [answers(groups[task]) for task in sorted(groups)]  # the order of `contrasts`: the same draws
     except ValueError as error:
         raise UserError(f"{source}: the records of {spec.method} ({spec.backbone}) disagree: {error}") from error
     runs = {task: tuple(map(_run, group)) for task, group in groups.items()}
     estimate = mean_accuracy(right, np.random.default_rng(SEED), resamples)
-    return Row(source, spec, changes(spec), tasks, typical_costs(records), runs, estimate)
+    costs = {**typical_costs(records), "prediction_seconds": prediction_seconds(records)}
+    return Row(source, spec, changes(spec), tasks, costs, runs, estimate)
 
 
 def _run(record: "RunRecord") -> Run:
@@ -204,7 +234,7 @@ def _run(record: "RunRecord") -> Run:
 
 def _section(data: str, rows: Sequence[Row]) -> Section:
     tasks = tuple(task for task in TASKS if any(task in row.runs for row in rows))
-    rows = [dataclasses.replace(row, complete=len(row.runs) == len(tasks)) for row in rows]
+    rows = [dataclasses.replace(row, asked=len(tasks)) for row in rows]
     comparable = [row for row in rows if row.comparable]
     found = None
     if len(comparable) > 1:

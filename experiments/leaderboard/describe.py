@@ -10,6 +10,9 @@ from experiments.specs import method_recipe
 from tfew_pl.recipe import INGREDIENTS, Recipe
 from tfew_pl.spec import RunSpec
 
+WITHOUT = "without "
+"""How the change of an ablation starts."""
+
 
 def variant(spec: RunSpec) -> str:
     """Digest of all that determines a run but its task, its data's revision and its seed: runs that share it are one
@@ -43,7 +46,7 @@ def changes(spec: RunSpec) -> tuple[str, ...]:
     for ingredient, fields in INGREDIENTS.items():
         taken = {f"recipe.{name}": value for name, value in fields.items()}
         if taken.items() <= different.items():
-            found.append(f"without {ingredient}")
+            found.append(f"{WITHOUT}{ingredient}")
             different = {key: value for key, value in different.items() if key not in taken}
     return (*found, *(f"{key}={_shown(value)}" for key, value in different.items()))
 

@@ -15,6 +15,8 @@ _ZERO = 72
 _CHARACTER, _LINE = 6.8, 15
 """Width of a character and height of a line of a label."""
 _RADIUS = 5
+_APART = 8
+"""Between the centers of two marks at the least, so that each can be pointed at."""
 _LONGEST = 32
 """Characters of a label; of more changes than fit it says that there are some: "lora …"."""
 _CROWDED = 24
@@ -26,7 +28,7 @@ class Axis:
     """A cost to draw accuracy against."""
 
     key: str
-    """A field of `Costs`."""
+    """A cost of a row."""
     title: str
     tick: Callable[[float], str]
     """A power of ten as a tick's label."""
@@ -39,9 +41,9 @@ def _power(value: float) -> str:
 
 
 AXES = (
-    Axis("inference_flops", "FLOPs of one prediction", _power, scientific),
-    Axis("training_flops", "FLOPs of one training", _power, scientific),
-    Axis("stored_bytes", "storage for one task", size, size),
+    Axis("measured_inference_flops", "FLOPs of one prediction", _power, scientific),
+    Axis("measured_training_flops", "FLOPs of one training", _power, scientific),
+    Axis("measured_stored_bytes", "storage for one task", size, size),
 )
 
 
@@ -111,6 +113,7 @@ def figure(rows: Sequence[Row], axis: Axis) -> Figure:
         for row, cost, accuracy in drawn
     ]
     marks.sort(key=lambda mark: (mark.cost, mark.accuracy))
+    marks = _apart(marks)
     return Figure(axis, tuple(_labeled(marks)), x_ticks, y_ticks, _path([mark for mark in marks if mark.on_front]))
 
 
@@ -154,6 +157,30 @@ def _y_scale(accuracies: Sequence[float]) -> tuple[Scale, Ticks]:
 
     step = 5 if high - low <= 40 else 10
     return place, tuple((place(value), str(value)) for value in range(low, high + 1, step))
+
+
+def _apart(marks: Sequence[Mark]) -> list[Mark]:
+    """The marks, each at the free place nearest to its own; those on the front choose first."""
+    placed: dict[str, Mark] = {}
+    for mark in sorted(marks, key=lambda m: not m.on_front):
+        x, y = next(
+            (x, y)
+            for x, y in _around(mark.x, mark.y)
+            if all(math.hypot(x - other.x, y - other.y) >= _APART for other in placed.values())
+        )
+        placed[mark.row.id] = replace(mark, x=x, y=y)
+    return [placed[mark.row.id] for mark in marks]
+
+
+def _around(x: float, y: float) -> Iterator[tuple[float, float]]:
+    """A place and others inside the frame, ever farther from it."""
+    yield x, y
+    for distance in itertools.count(1):
+        for step in range(8 * distance):
+            angle = 2 * math.pi * step / (8 * distance)
+            other = x + distance * math.cos(angle), y + distance * math.sin(angle)
+            if _LEFT <= other[0] <= WIDTH - _RIGHT and _TOP <= other[1] <= HEIGHT - _BOTTOM:
+                yield other
 
 
 def _path(front: Sequence[Mark]) -> str:

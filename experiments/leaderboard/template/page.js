@@ -54,10 +54,12 @@ function filter() {
   const words = byId("query").value.toLowerCase().split(/\s+/).filter(Boolean);
   const backbone = byId("backbone").value;
   const source = byId("source").value;
+  const kind = byId("rows").value;
   for (const row of tables.flatMap((table) => [...table.tBodies[0].rows])) {
     const text = row.cells[0].textContent.toLowerCase();
     row.hidden =
       !words.every((word) => text.includes(word)) ||
+      (kind !== "" && row.dataset.ranked !== kind) ||
       (backbone !== "" && row.dataset.backbone !== backbone) ||
       (source !== "" && row.dataset.source !== source);
     for (const mark of document.querySelectorAll(`[data-row="${row.id.slice(4)}"]`)) {
@@ -83,6 +85,7 @@ function open() {
   if (row === undefined) return details.close();
   byId("details-title").textContent = row.method;
   const about = [`Backbone ${row.backbone}`, ...row.changes, `records by ${row.source}`];
+  if (row.unranked) about.push(`not ranked: ${row.unranked}`);
   if (row.revisions.backbone) about.push(`backbone revision ${row.revisions.backbone}`);
   byId("details-about").textContent = about.join(" · ");
   byId("details-task").replaceChildren(...row.tasks.map((task) => element("option", task.title, { value: task.task })));

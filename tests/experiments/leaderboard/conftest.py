@@ -72,7 +72,7 @@ def example(make_variants: Callable[[], dict[str, list[RunRecord]]]) -> Board:
             r,
             spec=dataclasses.replace(r.spec, recipe=dataclasses.replace(r.spec.recipe, pretrained=False)),
             accuracy={name: share - 0.1 for name, share in r.accuracy.items()},
-            costs=dataclasses.replace(r.costs, stored_bytes=100),
+            costs=dataclasses.replace(r.costs, measured_stored_bytes=100),
         )
         for r in records
         if r.spec.method == "ia3"

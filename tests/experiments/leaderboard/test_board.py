@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from experiments.contrasts import contrasts
 from experiments.leaderboard.board import OURS, Board
 from experiments.leaderboard.board import board as make_board
 from experiments.leaderboard.describe import changes, variant
@@ -17,6 +18,7 @@ from tfew_pl.recipe import RECIPES, Recipe, without
 from tfew_pl.record import RunRecord
 from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, Evaluation, Revisions, RunSpec
 from tfew_pl.tasks import TASKS
+from tfew_pl.tasks.splits import OFFICIAL_SEEDS
 
 Variants = dict[str, list[RunRecord]]
 board = functools.partial(make_board, resamples=10)
@@ -53,7 +55,8 @@ def test_values(variants: Variants) -> None:
 
 def test_the_mean_lies_in_its_interval(make_record: Callable[[RunSpec], RunRecord]) -> None:
     """About as wide as a binomial's: three of four of 240 examples are right, through each of some templates."""
-    row = board({OURS: [make_record(RunSpec(task="rte", seed=seed)) for seed in (0, 1)]}, resamples=200).values()[0]
+    runs = [make_record(RunSpec(task="rte", seed=seed)) for seed in OFFICIAL_SEEDS]
+    row = board({OURS: runs}, resamples=200).values()[0]
     assert row["accuracy_low"] < row["accuracy"] < row["accuracy_high"]
     assert 1 < row["accuracy_high"] - row["accuracy_low"] < 4 * 100 * (0.75 * 0.25 / 240) ** 0.5
     assert row["rank"] == 1.0
@@ -88,6 +91,7 @@ def test_incomplete_rows_come_last_and_have_neither_mean_nor_rank(variants: Vari
         {"evaluation": Evaluation(templates=3)},
         {"evaluation": Evaluation(fold=0)},
         {"backbone": "pocket-random"},
+        {"recipe": without(Recipe(), "unlikelihood")},
     ],
 )
 def test_what_cannot_be_compared_has_a_mean_but_no_rank(variants: Variants, fields: dict[str, Any]) -> None:
@@ -107,6 +111,26 @@ def test_what_cannot_be_compared_has_a_mean_but_no_rank(variants: Variants, fiel
     assert lora.mean.median == pytest.approx(100)
     assert section.ranking
     assert lora.id not in section.ranking.ranks
+
+
+def test_fewer_seeds_than_the_others_have_no_rank(variants: Variants) -> None:
+    few = [changed(r, method="lora") for r in variants["T-Few"] if r.spec.seed != 32 or r.spec.task != "cb"]
+    rows = board({OURS: [*few, *records(variants)]}).sections[0].rows
+    assert [(row.spec.method, row.rank, row.unranked) for row in rows[:3]] == [
+        ("ia3", 1, None),
+        (ZERO_SHOT, 2, None),  # it sees no split
+        ("lora", None, "4 of 5 official seeds"),
+    ]
+
+
+def test_an_interval_is_that_of_compare(variants: Variants) -> None:
+    tasks = ("winogrande", "wsc", "wic")  # not in alphabetical order
+    some = {name: [r for r in group if r.spec.task in tasks] for name, group in variants.items()}
+    compared = {row["method"]: row for row in contrasts(some, "T-Few", resamples=20).rows}
+    shown = {row["method"]: row for row in make_board({OURS: records(some)}, resamples=20).values()}
+    for name, method in (("T-Few", "ia3"), ("Zero-shot", ZERO_SHOT), ("In-context learning", IN_CONTEXT)):
+        for field in ("accuracy_low", "accuracy_high"):
+            assert shown[method][field] == compared[name][field]
 
 
 def test_sources_and_data_stand_apart(variants: Variants) -> None:

@@ -3,13 +3,16 @@
 import base64
 import dataclasses
 import hashlib
+import html
 import json
+import re
 from html.parser import HTMLParser
 
 import pytest
 
 from experiments.leaderboard.board import Board
 from experiments.leaderboard.page import COSTS, page
+from experiments.leaderboard.pareto import AXES
 from experiments.quantities import percent
 from experiments.statistics import Spread
 from tfew_pl.spec import IN_CONTEXT
@@ -119,11 +122,37 @@ def test_the_table_is_the_boards(parsed: Parsed, example: Board) -> None:
     assert {float(percent(max(r.medians.get(task, 0) for r in section.rows))) for task in TASKS} == bold
 
 
-def test_figures_have_titles_and_descriptions(parsed: Parsed) -> None:
+def test_figures_have_titles_and_descriptions(parsed: Parsed, example: Board) -> None:
     assert len(parsed.all("svg")) == 3
-    described = [text for text in parsed.texts["desc"] if "Pareto front" in text]
-    assert len(described) == 3
-    assert all("zero-shot (" in text or "ia3 (" in text for text in described)
+    names = [str(a["aria-label"]) for a in parsed.all("a") if a.get("data-row")]
+    assert len(set(names)) == len(names)  # of one figure and among them, as each names its axis
+    (section,) = example.sections
+    for axis, described in zip(AXES, parsed.texts["desc"], strict=True):
+        drawn = [row for row in section.rows if row.complete]
+        ranked = [(row.costs[axis.key], -row.mean.median, row) for row in drawn if row.comparable and row.mean]
+        front = []
+        for _, accuracy, row in sorted(
+            ranked, key=lambda entry: entry[:2]
+        ):  # the best of the cheapest, and what beats it
+            if not front or -accuracy > front[-1].mean.median:  # type: ignore[union-attr]
+                front.append(row)
+        for row in drawn:
+            assert (f" {row.title}: {percent(row.mean.median)} %," in described) == (row in front)  # type: ignore[union-attr]
+        assert f"{len(drawn)} marks in all" in described
+
+
+def test_what_is_small_is_named_for_whoever_hears_it(text: str, example: Board) -> None:
+    first = example.sections[0].rows[0]
+    assert first.mean
+    assert first.interval
+    assert f", interval </span>{percent(first.interval[0])} to {percent(first.interval[1])}</small>" in text
+    assert f", interquartile range </span>{percent(first.tasks[0].accuracy.iqr)}</small>" in text
+
+
+def test_rows_without_a_rank_say_why(text: str, example: Board) -> None:
+    reasons = [row.unranked for row in example.sections[0].rows]
+    assert reasons == [None, None, "ablation", "a part of the evaluation", "5 of 11 tasks"]
+    assert [html.unescape(reason) for reason in re.findall(r"<i>not ranked: (.*?)</i>", text)] == reasons[2:]
 
 
 def test_it_is_the_same_each_time(text: str, example: Board) -> None:

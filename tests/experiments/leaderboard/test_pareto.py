@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 
 import pytest
 from hypothesis import given
@@ -28,7 +29,7 @@ def test_the_front_is_what_nothing_beats(points: list[tuple[int, int]]) -> None:
 
 def at(row: Row, number: int, cost: float, accuracy: float) -> Row:
     tasks = tuple(dataclasses.replace(task, accuracy=Spread(accuracy, accuracy, accuracy)) for task in row.tasks)
-    return dataclasses.replace(row, source=str(number), tasks=tasks, costs={**row.costs, "stored_bytes": cost})
+    return dataclasses.replace(row, source=str(number), tasks=tasks, costs={**row.costs, "measured_stored_bytes": cost})
 
 
 @pytest.fixture
@@ -56,6 +57,8 @@ def test_everything_stands_inside_and_no_label_covers_another(
             boxes.append((left, y - 10, left + width, y))
     for one, other in itertools.combinations(boxes, 2):
         assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+    for one, other in itertools.combinations(drawn.marks, 2):
+        assert math.dist((one.x, one.y), (other.x, other.y)) >= 7  # more than a radius and half a line
     for ticks in (drawn.x_ticks, drawn.y_ticks):
         places = [place for place, _ in ticks]
         assert min(abs(a - b) for a, b in itertools.pairwise(places)) > 14
@@ -73,6 +76,21 @@ def test_the_front_is_drawn_in_steps(row: Row) -> None:
     one, two, _ = drawn.marks
     assert drawn.path == f"M {one.x:.1f} {one.y:.1f} H {two.x:.1f} V {two.y:.1f} H {drawn.right}"
     assert drawn.front == [one, two]
+
+
+def test_a_mark_stands_at_its_place_where_that_is_free(row: Row) -> None:
+    """Two of one cost and accuracy and a third far away, and one on the front, which chooses first."""
+    alike = [at(row, i, 100, 60) for i in range(3)]
+    ablation = dataclasses.replace(at(row, 4, 1000, 80), changes=("without pretraining",))
+    marks = {mark.row.source: mark for mark in figure([*alike, ablation, at(row, 5, 1000, 80)], AXES[2]).marks}
+    x_of_100, x_of_1000 = (
+        x for x, label in figure([*alike, ablation], AXES[2]).x_ticks if label in ("100 B", "1.0 kB")
+    )
+    assert marks["0"].x == x_of_100
+    assert (marks["5"].x, marks["5"].on_front) == (x_of_1000, True)
+    for i in "12":
+        assert math.hypot(marks[i].x - x_of_100, marks[i].y - marks["0"].y) == pytest.approx(8)
+    assert math.hypot(marks["4"].x - x_of_1000, marks["4"].y - marks["5"].y) == pytest.approx(8)
 
 
 def test_rows_of_one_method_are_told_apart(row: Row) -> None:
@@ -104,10 +122,10 @@ def test_of_many_marks_the_front_and_the_best_of_each_method_have_labels(row: Ro
 
 
 def test_rows_without_a_mean_are_not_drawn(row: Row) -> None:
-    drawn = figure([row, dataclasses.replace(row, complete=False, source="x")], AXES[0])
+    drawn = figure([row, dataclasses.replace(row, asked=12, source="x")], AXES[0])
     assert [mark.row for mark in drawn.marks] == [row]
     with pytest.raises(ValueError, match="no rows"):
-        figure([dataclasses.replace(row, complete=False)], AXES[0])
+        figure([dataclasses.replace(row, asked=12)], AXES[0])
 
 
 def test_the_front_is_of_rows_with_a_rank(row: Row) -> None:
