@@ -53,8 +53,7 @@ class BitFitAdaptation(NormAdaptation):
 
         self.on_detach(module.register_forward_hook(add).remove)
 
-    @torch.no_grad()
-    def merge(self) -> None:
+    def fold(self) -> None:
         """Adds slot 0's biases to the backbone's own.
 
         Raises:
@@ -65,14 +64,13 @@ class BitFitAdaptation(NormAdaptation):
                 path = key.replace("/", ".")
                 raise UserError(f"BitFit cannot be merged: {path} has no bias, and plain T5 could not load one")
         for key, module in self._maps.items():
-            module.bias.add_(self.biases[key][0].to(module.bias.dtype))
-        self.merge_norms()
-        self.detach()
+            module.bias.copy_(module.bias + self.biases[key][0])
+        self.fold_norms()
 
     @property
     def mergeable(self) -> bool:
         """Whether the backbone has a bias wherever one is added; T5 has none."""
-        return all(module.bias is not None for module in self._maps.values())
+        return super().mergeable and all(module.bias is not None for module in self._maps.values())
 
 
 class BitFit(Method):

@@ -157,11 +157,10 @@ class IntrinsicSAIDAdaptation(WeightAdaptation):
 
         return move
 
-    @torch.no_grad()
-    def merge(self) -> None:
+    def fold(self) -> None:
         """Adds the rank-1 matrices and the moved vectors to the weights."""
         self._forget()
-        super().merge()
+        super().fold()
 
     def stored(self) -> dict[str, Tensor]:
         """θ, λ and the seed."""

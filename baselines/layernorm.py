@@ -23,10 +23,9 @@ class LayerNormAdaptation(NormAdaptation):
     def __init__(self, backbone: nn.Module, slots: int) -> None:
         super().__init__(backbone, slots, layer_norms=True)
 
-    def merge(self) -> None:
+    def fold(self) -> None:
         """Writes slot 0's scales into the backbone's layer norms."""
-        self.merge_norms()
-        self.detach()
+        self.fold_norms()
 
 
 class LayerNorm(Method):

@@ -63,13 +63,11 @@ class LoRAAdaptation(NormAdaptation):
 
         self.on_detach(module.register_forward_hook(update).remove)
 
-    @torch.no_grad()
-    def merge(self) -> None:
+    def fold(self) -> None:
         """Adds slot 0's B A / r to the weights, and writes its layer norms."""
         for key, module in self._maps.items():
-            module.weight.add_((self.b[key][0] @ self.a[key][0] * self.scaling).to(module.weight.dtype))
-        self.merge_norms()
-        self.detach()
+            module.weight.copy_(module.weight + self.b[key][0] @ self.a[key][0] * self.scaling)
+        self.fold_norms()
 
 
 class LoRA(Method):

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from tfew_pl.fused import rms_norm
@@ -50,8 +49,7 @@ class NormAdaptation(Adaptation):
 
         return normalized
 
-    @torch.no_grad()
-    def merge_norms(self) -> None:
+    def fold_norms(self) -> None:
         """Writes slot 0's layer norms into the backbone, for good."""
         for key, module in self._norm_modules.items():
             module.weight.copy_(self.norms[key][0])  # type: ignore[operator]

@@ -1,6 +1,7 @@
 """Prompt tuning: learned vectors before the input (Lester et al. 2021; Liu et al. 2022, App. D)."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -36,7 +37,8 @@ class PromptTuningAdaptation(Adaptation):
     They take the positions before the sequence. The encoder's output is longer by them, and cross-attention
     sees them; the decoder's output is cut to what it would be without. Memory: slots x 2 x tokens x d_model
     values, 40,960 a slot on T0-3B with 10 vectors, and activations of so many tokens more, in the encoder and, for
-    all choices of an example together, in the decoder. Time: that of so many tokens more.
+    all choices of an example together, in the decoder. Time: that of so many tokens more. Keys and values are not
+    cached between calls.
     """
 
     def __init__(self, backbone: Any, slots: int, tokens: int, generator: torch.Generator) -> None:
@@ -52,10 +54,15 @@ class PromptTuningAdaptation(Adaptation):
         for stack, prompts in ((backbone.encoder, self.encoder), (backbone.decoder, self.decoder)):
             self._put_before(stack, prompts)
         self.on_detach(backbone.decoder.register_forward_hook(self._cut).remove)
+        for of_model in (backbone.config, backbone.decoder.config):  # a plain call would use a cache, needlessly
+            self.on_detach(partial(setattr, of_model, "use_cache", of_model.use_cache))
+            of_model.use_cache = False
 
     def _put_before(self, stack: nn.Module, prompts: nn.Parameter) -> None:
         def lengthen(stack: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[()], dict[str, Any]]:
             named = {**dict(zip(_POSITIONAL, inputs, strict=False)), **named}
+            if named.get("past_key_values") is not None:
+                raise UserError("prompt tuning does not work with a cache: pass use_cache=False")
             embedded = named.get("inputs_embeds")  # (rows, length, d_model)
             if embedded is None:
                 embedded = stack.embed_tokens(named.pop("input_ids"))

@@ -124,9 +124,7 @@ class WeightAdaptation(Adaptation):
 
         return saved_tensors_hooks(pack, unpack)
 
-    @torch.no_grad()
-    def merge(self) -> None:
+    def fold(self) -> None:
         """Writes the weights into the backbone."""
         for name, own in self._own.items():
             own.copy_(self.weight(name))
-        self.detach()

@@ -61,13 +61,16 @@ class IA3Adaptation(Adaptation):
         hook = module.register_forward_pre_hook(lambda _module, inputs: (self._scaled(inputs[0], bank),))
         self.on_detach(hook.remove)
 
-    @torch.no_grad()
-    def merge(self) -> None:
-        """Folds slot 0 into the weights: rows of the key and value maps, columns of the output maps."""
+    def fold(self) -> None:
+        """Scales rows of the key and value maps, with their biases if there are any, and columns of the output maps."""
         for path, module in self._maps.items():
-            scale = self.scales[path.replace(".", "/")][0].to(module.weight.dtype)
-            module.weight.mul_(scale if path.endswith(FEED_FORWARD_OUTPUT) else scale.unsqueeze(1))
-        self.detach()
+            scale = self.scales[path.replace(".", "/")][0]
+            if path.endswith(FEED_FORWARD_OUTPUT):
+                module.weight.copy_(module.weight * scale)
+                continue
+            module.weight.copy_(module.weight * scale.unsqueeze(1))
+            if module.bias is not None:
+                module.bias.copy_(module.bias * scale)
 
 
 class IA3(Method):

@@ -12,10 +12,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
 
+from tfew_pl.backbones import T5_FAMILY
 from tfew_pl.entries import Entries
 from tfew_pl.errors import UserError
 from tfew_pl.options import configure
@@ -35,6 +37,8 @@ class ParameterCounts:
     """What inference needs beside the backbone's own weights, once all that can be merged is."""
 
 
+_ADAPTED: WeakSet[nn.Module] = WeakSet()
+"""Backbones that have an adaptation."""
 _under_construction: ContextVar[list["Adaptation"] | None] = ContextVar("under_construction", default=None)
 """What `Method.attach` has made so far, which it takes back if it fails."""
 
@@ -57,6 +61,8 @@ class Adaptation(nn.Module):
     def __init__(self, slots: int) -> None:
         super().__init__()
         self.slots = slots
+        self.on_quantized = False
+        """Whether the backbone's weights are quantized, so that nothing can be merged into them."""
         self._undo: list[Callable[[], None]] = []
         self._slot_of_example: Tensor | None = None
         self._slot_of_row: dict[int, Tensor] = {}
@@ -88,7 +94,12 @@ class Adaptation(nn.Module):
 
         Args:
             slot_of_example: (batch,), the slot of each example; None for slot 0 throughout.
+
+        Raises:
+            UserError: there is no such slot. On a GPU, which this would wait for, it is not looked at.
         """
+        if slot_of_example is not None and slot_of_example.device.type == "cpu":
+            self._check_slots(slot_of_example)
         before = self._slot_of_example
         self._slot_of_example = slot_of_example
         self._slot_of_row.clear()
@@ -97,6 +108,11 @@ class Adaptation(nn.Module):
         finally:
             self._slot_of_example = before
             self._slot_of_row.clear()
+
+    def _check_slots(self, slot_of_example: Tensor) -> None:
+        last = self.slots - 1
+        if len(slot_of_example) and not (int(slot_of_example.min()) >= 0 and int(slot_of_example.max()) <= last):
+            raise UserError(f"slots {slot_of_example.tolist()}: the adaptation has {self.slots}, from 0 to {last}")
 
     def passes(self, slot_of_example: Tensor | None) -> Callable[[Tensor | None], AbstractContextManager[None]]:
         """What `use_slots` gives for some examples of a batch, by their indices, or for all of them.
@@ -152,18 +168,36 @@ class Adaptation(nn.Module):
         while self._undo:
             self._undo.pop()()
 
+    @torch.no_grad()
     def merge(self) -> None:
         """Detaches after folding slot 0 into the backbone's weights, for good.
 
+        What comes out is rounded to the backbone's precision. In bf16, whose numbers are up to 1/128 of themselves
+        apart, changes of a weight by less than half of that are lost: merge into fp32 where it matters.
+
         Raises:
-            UserError: the method changes the computation in a way that no weight can express.
+            UserError: the method changes the computation in a way that no weight can express, the weights are
+                quantized, or it was merged or detached before.
+        """
+        if self.on_quantized:
+            raise UserError("quantized weights cannot be merged into: load the backbone as bf16 or fp32")
+        if not self._undo:
+            raise UserError("an adaptation that is on no backbone cannot be merged: it was detached, or merged before")
+        self.fold()
+        self.detach()
+
+    def fold(self) -> None:
+        """Writes what slot 0 makes of the backbone's weights into them. `merge` calls it, without gradients.
+
+        Raises:
+            UserError: no weight can express it.
         """
         raise UserError("this method cannot be merged into the backbone's weights")
 
     @property
     def mergeable(self) -> bool:
         """Whether `merge` is possible on this backbone."""
-        return type(self).merge is not Adaptation.merge
+        return type(self).fold is not Adaptation.fold and not self.on_quantized
 
     def stored(self) -> dict[str, Tensor]:
         """What is written to the adaptation's file; (slots, *shape) each where the method has slots.
@@ -201,10 +235,6 @@ class Adaptation(nn.Module):
         )
 
 
-def _refuse_merge() -> None:
-    raise UserError("quantized weights cannot be merged into: load the backbone as bf16 or fp32")
-
-
 class Method(ABC):
     """A way to adapt a backbone. A subclass declares what is below and `build`, and is an entry point.
 
@@ -225,7 +255,7 @@ class Method(ABC):
     slotted: ClassVar[bool] = True
     """Whether it can hold several slots."""
     mergeable: ClassVar[bool] = False
-    """Whether `Adaptation.merge` can fold it into the weights of a T5."""
+    """Whether it can be folded into the weights of a T5."""
     needs_setting: ClassVar[bool] = False
     """Whether it can be attached only with a `Setting`, other than to count its parameters on the meta device."""
 
@@ -244,8 +274,16 @@ class Method(ABC):
             setting: the run; few methods need it.
 
         Raises:
-            UserError: the method cannot hold so many slots, needs a setting, or does not fit the backbone.
+            UserError: the method cannot hold so many slots, needs a setting, or does not fit the backbone; or the
+                backbone has an adaptation.
         """
+        if backbone in _ADAPTED:
+            raise UserError(f"method {self.name}: the backbone has an adaptation; detach or merge that first")
+        family = getattr(getattr(backbone, "config", None), "model_type", None)
+        if family not in T5_FAMILY:
+            raise UserError(
+                f"method {self.name} needs a backbone of the T5 family, not a {family or type(backbone).__name__}"
+            )
         if slots < 1 or (slots > 1 and not self.slotted):
             why = " (it changes weights, which a batch shares)" if slots > 1 else ""
             raise UserError(f"method {self.name} cannot have {slots} slots{why}: give it one")
@@ -276,8 +314,12 @@ class Method(ABC):
         finally:
             _under_construction.reset(outer)
         adaptation._undo.insert(0, unfreeze)
-        if quantized:
-            adaptation.merge = _refuse_merge  # type: ignore[method-assign]
+        adaptation.on_quantized = quantized
+        if not any(p.requires_grad for p in adaptation.parameters()):
+            adaptation.detach()
+            raise UserError(f"method {self.name} has nothing to train on a {type(backbone).__name__}")
+        _ADAPTED.add(backbone)
+        adaptation.on_detach(lambda: _ADAPTED.discard(backbone))
         return adaptation
 
     @abstractmethod

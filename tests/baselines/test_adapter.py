@@ -17,12 +17,13 @@ def _attach(model: Any, options: Any = None) -> Adaptation:
 def test_what_it_counts_on_t0_3b() -> None:
     one = 2 * 2048 * 64 + 64 + 2048  # two matrices, two biases
     norms = 122 * 2048
-    model = empty_backbone("t0-3b")
-    assert _attach(model).counts().trainable == 48 * one + norms == 12_934_144
+    assert _attach(empty_backbone("t0-3b")).counts().trainable == 48 * one + norms == 12_934_144
     # As the paper's text has it, which is not what it counts.
-    assert _attach(model, {"after_attention": True}).counts().trainable == 96 * one + norms == 25_618_432
+    assert (
+        _attach(empty_backbone("t0-3b"), {"after_attention": True}).counts().trainable == 96 * one + norms == 25_618_432
+    )
     everywhere = {"after_attention": True, "after_cross_attention": True, "layer_norms": False}
-    assert _attach(model, everywhere).counts().trainable == 120 * one
+    assert _attach(empty_backbone("t0-3b"), everywhere).counts().trainable == 120 * one
 
 
 def test_they_stand_where_asked(make_model: Any) -> None:

@@ -33,10 +33,9 @@ def _fill(adaptation: Adaptation) -> None:
 def test_what_it_counts_on_t0_3b() -> None:
     inner = 72 * 4 * 2048 + 48 * 2 * 5120  # q, k, v, o of every attention; wi_0 and wi_1
     norms = 122 * 2048
-    model = empty_backbone("t0-3b")
-    assert _attach(model).counts().trainable == inner + norms == 1_331_200
-    assert _attach(model, {"layer_norms": False}).counts().trainable == inner
-    assert _attach(model, {"output_biases": True}).counts().trainable == inner + norms + 48 * 2048
+    assert _attach(empty_backbone("t0-3b")).counts().trainable == inner + norms == 1_331_200
+    assert _attach(empty_backbone("t0-3b"), {"layer_norms": False}).counts().trainable == inner
+    assert _attach(empty_backbone("t0-3b"), {"output_biases": True}).counts().trainable == inner + norms + 48 * 2048
 
 
 @pytest.mark.parametrize("kind", ["untied", "tied"])

@@ -58,16 +58,16 @@ def test_its_gradients_are_those_of_finite_differences() -> None:
 
 
 def test_what_it_counts_on_t0_3b() -> None:
-    model, d, m, norms = empty_backbone("t0-3b"), 2048, 64, 122 * 2048
+    d, m, norms = 2048, 64, 122 * 2048
     one = 2 * 4**3 + 2 * (d + m) + m + d  # rules, factors, biases
     assert one == 6_464
-    assert _attach(model, Compacter()).counts().trainable == 96 * one + norms == 870_400
-    assert _attach(model, CompacterPlusPlus()).counts().trainable == 48 * one + norms == 560_128
+    assert _attach(empty_backbone("t0-3b"), Compacter()).counts().trainable == 96 * one + norms == 870_400
+    assert _attach(empty_backbone("t0-3b"), CompacterPlusPlus()).counts().trainable == 48 * one + norms == 560_128
     # Compacter's own paper shares the rules: 64 values for all instead of 128 a bottleneck.
-    shared = _attach(model, Compacter({"rule": "shared"})).counts()
+    shared = _attach(empty_backbone("t0-3b"), Compacter({"rule": "shared"})).counts()
     assert shared.trainable == shared.stored == 96 * (one - 128) + 64 + norms == 858_176
     everywhere = Compacter({"after_cross_attention": True, "layer_norms": False})
-    assert _attach(model, everywhere).counts().trainable == 120 * one
+    assert _attach(empty_backbone("t0-3b"), everywhere).counts().trainable == 120 * one
 
 
 def test_it_starts_as_the_release_does(make_model: Any) -> None:

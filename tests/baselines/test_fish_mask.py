@@ -43,10 +43,9 @@ def _places(adaptation: FishMaskAdaptation) -> set[tuple[str, int]]:
 
 
 def test_counts_on_t0_3b() -> None:
-    model = empty_backbone("t0-3b")
     weights = 2_849_757_184
     for method, chosen in ((FishMask(), 5_699_514), (SmallFishMask(), 569_951)):
-        counts = method.attach(model, generator=torch.Generator()).counts()
+        counts = method.attach(empty_backbone("t0-3b"), generator=torch.Generator()).counts()
         # The paper's 6M and 600K are 0.2 % and 0.02 % of 3B; of the model's weights they are 5.7M and 570K.
         assert counts.trainable == chosen == int(weights * method.config.keep)
         assert counts.stored == 2 * chosen + 558  # a place and a value each, and a count for every tensor

@@ -24,9 +24,21 @@ def _fill(adaptation: Adaptation) -> None:
 
 def test_what_it_counts_on_t0_3b() -> None:
     attentions, feeds, norms = 72 * 4 * (2048 + 2048), 48 * 3 * (2048 + 5120), 122 * 2048
-    model = empty_backbone("t0-3b")
-    assert _attach(model).counts().trainable == 4 * (attentions + feeds) + norms == 9_097_216
-    assert _attach(model, {"rank": 1, "layer_norms": False}).counts().trainable == attentions + feeds
+    assert _attach(empty_backbone("t0-3b")).counts().trainable == 4 * (attentions + feeds) + norms == 9_097_216
+    assert _attach(empty_backbone("t0-3b"), {"rank": 1, "layer_norms": False}).counts().trainable == attentions + feeds
+
+
+def test_in_bf16_sums_are_rounded_once(make_model: Any) -> None:
+    model = make_model().bfloat16()
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    adaptation = _attach(model, {"layer_norms": False})
+    _fill(adaptation)
+    state = {name: value[0].double() for name, value in adaptation.state_dict().items()}
+    adaptation.merge()
+    for key in (name.removeprefix("a.") for name in state if name.startswith("a.")):
+        name = f"{key.replace('/', '.')}.weight"
+        exact = before[name].double() + state[f"b.{key}"] @ state[f"a.{key}"] / 4
+        torch.testing.assert_close(model.state_dict()[name].double(), exact, rtol=1 / 256 + 1e-5, atol=1e-6)
 
 
 def test_it_starts_as_app_d_says(make_model: Any) -> None:

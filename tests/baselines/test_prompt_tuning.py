@@ -30,9 +30,8 @@ def _perturb(adaptation: PromptTuningAdaptation) -> PromptTuningAdaptation:
 
 
 def test_counts_on_t0_3b() -> None:
-    model = empty_backbone("t0-3b")
     for method, vectors, paper in ((PromptTuning(), 10, 41_000), (LongPromptTuning(), 100, 409_000)):
-        counts = method.attach(model, generator=torch.Generator()).counts()
+        counts = method.attach(empty_backbone("t0-3b"), generator=torch.Generator()).counts()
         assert counts.trainable == counts.stored == counts.inference_extra == 2 * vectors * 2048
         assert round(counts.trainable, -3) == paper or counts.trainable // 1000 * 1000 == paper
 
@@ -118,3 +117,22 @@ def test_recipe_is_without_parameter_scaling() -> None:
     expected = {"steps": 1000, "learning_rate": 0.3, "scale_parameter": False}
     assert PromptTuning.recipe == LongPromptTuning.recipe == expected
     assert (PromptTuning().config.tokens, LongPromptTuning().config.tokens) == (10, 100)
+
+
+def test_a_cache_is_not_used_and_refused(make_model: Any) -> None:
+    """With one, prompts would stand before each new token."""
+    model = make_model()
+    model.config.decoder_start_token_id = 0
+    adaptation = PromptTuning().attach(model, generator=torch.Generator())
+    assert (model.config.use_cache, model.decoder.config.use_cache) == (False, False)
+    ids = torch.tensor([[5, 6, 1]])
+    steps: dict[str, Any] = {"min_new_tokens": 3, "max_new_tokens": 3, "do_sample": False}
+    with pytest.raises(UserError, match="prompt tuning does not work with a cache: pass use_cache=False"):
+        model.generate(input_ids=ids, **steps)
+    written = model.generate(input_ids=ids, **steps, use_cache=False)[0].tolist()
+    for place in range(1, 4):  # each is the most likely token after those before it
+        scores = model(input_ids=ids, decoder_input_ids=torch.tensor([written[:place]])).logits[0, -1]
+        scores[1] = -torch.inf  # not the end yet
+        assert int(scores.argmax()) == written[place]
+    adaptation.detach()
+    assert (model.config.use_cache, model.decoder.config.use_cache) == (True, True)

@@ -100,6 +100,29 @@ def test_merged_equals_unmerged_and_is_an_ordinary_model(
                 torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
+def test_biases_are_scaled_with_their_weights(make_model: Any, make_examples: Examples) -> None:
+    model, examples = make_model(), make_examples(2, 3)
+    for path, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and path != "lm_head":
+            module.bias = torch.nn.Parameter(torch.linspace(-1, 1, module.out_features))
+    adaptation = _perturb(_attach(model))
+    adapted = _scores(model, examples)
+    adaptation.merge()
+    torch.testing.assert_close(_scores(model, examples), adapted, atol=1e-5, rtol=1e-5)
+
+
+def test_in_bf16_products_are_rounded_once(make_model: Any) -> None:
+    model = make_model().bfloat16()
+    before = copy.deepcopy(model.state_dict())
+    adaptation = _perturb(_attach(model))
+    scales = {name.removeprefix("scales."): scale[0].double() for name, scale in adaptation.state_dict().items()}
+    adaptation.merge()
+    for key, scale in scales.items():
+        name = f"{key.replace('/', '.')}.weight"
+        exact = before[name].double() * (scale if name.endswith(".wo.weight") else scale.unsqueeze(1))
+        assert torch.equal(model.state_dict()[name], exact.bfloat16())
+
+
 def test_mixed_batch_equals_running_each_slot_alone(make_model: Any, make_examples: Examples) -> None:
     model, examples = make_model(), make_examples(4, 9, slots=3)
     assert {e.slot for e in examples} == {0, 1, 2}

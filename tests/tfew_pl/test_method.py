@@ -1,4 +1,5 @@
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +28,12 @@ class _Nothing(Method):
         adaptation = Adaptation(slots)
         adaptation.vectors = nn.Parameter(torch.zeros(slots, 3, device=next(backbone.parameters()).device))
         return adaptation
+
+
+class _Backbone(nn.Linear):
+    """A T5 by its configuration."""
+
+    config = SimpleNamespace(model_type="t5")
 
 
 class _OfWeights(_Nothing):
@@ -85,7 +92,7 @@ def test_a_failure_in_attaching_leaves_no_trace() -> None:
             adaptation.replace_forward(backbone, lambda x: x)
             raise MemoryError
 
-    backbone = nn.Linear(2, 2)
+    backbone = _Backbone(2, 2)
     with pytest.raises(MemoryError):
         _attach(Half(), backbone)
     assert not backbone._forward_hooks
@@ -94,12 +101,87 @@ def test_a_failure_in_attaching_leaves_no_trace() -> None:
 
 
 def test_merging_is_refused_unless_a_method_can() -> None:
-    with pytest.raises(UserError, match="cannot be merged"):
-        Adaptation(1).merge()
+    with pytest.raises(UserError, match="this method cannot be merged"):
+        _attach(_Nothing(), _Backbone(2, 2)).merge()
+
+
+class _Adding(Adaptation):
+    """Adds a vector to a bias."""
+
+    def __init__(self, backbone: Any, slots: int) -> None:
+        super().__init__(slots)
+        self.backbone, self.vector = [backbone], nn.Parameter(torch.ones(slots, 2))
+        self.on_detach(backbone.register_forward_hook(lambda _module, _inputs, out: out + self.vector[0]).remove)
+
+    def fold(self) -> None:
+        self.backbone[0].bias.add_(self.vector[0])
+
+
+class _Add(_Nothing):
+    def build(self, backbone: nn.Module, *, slots: int, **_: Any) -> Adaptation:
+        return _Adding(backbone, slots)
+
+
+def test_it_is_merged_once() -> None:
+    backbone, x = _Backbone(2, 2), torch.ones(1, 2)
+    adaptation = _attach(_Add(), backbone)
+    assert adaptation.mergeable
+    adapted = backbone(x)
+    adaptation.merge()
+    torch.testing.assert_close(backbone(x), adapted)
+    for spent in (adaptation, _attach(_Add(), backbone)):
+        spent.detach()
+        with pytest.raises(UserError, match="on no backbone cannot be merged: it was detached, or merged before"):
+            spent.merge()
+    torch.testing.assert_close(backbone(x), adapted)
+
+
+def test_quantized_weights_are_not_merged_into() -> None:
+    adaptation = _attach(_Add(), _Backbone(2, 2))
+    adaptation.on_quantized = True
+    assert not adaptation.mergeable
+    assert adaptation.counts().inference_extra == 2
+    with pytest.raises(UserError, match="quantized weights cannot be merged into"):
+        adaptation.merge()
+
+
+def test_a_backbone_has_one_adaptation_at_a_time() -> None:
+    """Two that are taken off in another order than they were put on would leave what they found behind."""
+    backbone = _Backbone(2, 2)
+    adaptation = _attach(_Nothing(), backbone)
+    with pytest.raises(UserError, match="method nothing: the backbone has an adaptation; detach or merge that first"):
+        _attach(_Nothing(), backbone)
+    adaptation.detach()
+    _attach(_Nothing(), backbone).detach()
+
+
+def test_a_backbone_that_does_not_fit_is_refused() -> None:
+    class NothingToTrain(_Nothing):
+        def build(self, backbone: nn.Module, *, slots: int, **_: Any) -> Adaptation:
+            return Adaptation(slots)
+
+    backbone = _Backbone(2, 2)
+    with pytest.raises(UserError, match="method nothing has nothing to train on a _Backbone"):
+        _attach(NothingToTrain(), backbone)
+    assert backbone.weight.requires_grad
+    backbone.config = SimpleNamespace(model_type="gpt2")
+    with pytest.raises(UserError, match="method nothing needs a backbone of the T5 family, not a gpt2"):
+        _attach(_Nothing(), backbone)
+    with pytest.raises(UserError, match="not a Linear"):
+        _attach(_Nothing(), nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("wrong", [[0, 2], [-1, 0]])
+def test_a_slot_that_is_not_there(wrong: list[int]) -> None:
+    with (
+        pytest.raises(UserError, match=r"the adaptation has 2, from 0 to 1"),
+        Adaptation(2).use_slots(torch.tensor(wrong)),
+    ):
+        pass
 
 
 def test_detaching_restores_what_was_trainable() -> None:
-    backbone = nn.Linear(2, 2)
+    backbone = _Backbone(2, 2)
     backbone.bias.requires_grad_(False)
     adaptation = _attach(_Nothing(), backbone)
     assert not backbone.weight.requires_grad
@@ -118,7 +200,7 @@ def test_changes_are_taken_back_last_first() -> None:
 
 
 def test_a_replaced_forward_comes_back() -> None:
-    backbone, x = nn.Linear(2, 2), torch.ones(1, 2)
+    backbone, x = _Backbone(2, 2), torch.ones(1, 2)
     before = backbone(x)
     outer, inner = Adaptation(1), Adaptation(1)
     outer.replace_forward(backbone, lambda x: x + 1)
@@ -133,8 +215,8 @@ def test_a_replaced_forward_comes_back() -> None:
 
 def test_a_method_of_weights_has_one_slot_and_asks_for_its_setting() -> None:
     with pytest.raises(UserError, match=r"method of-weights cannot have 2 slots \(it changes weights"):
-        _attach(_OfWeights(), nn.Linear(2, 2), slots=2)
-    backbone = nn.Linear(2, 2)
+        _attach(_OfWeights(), _Backbone(2, 2), slots=2)
+    backbone = _Backbone(2, 2)
     with pytest.raises(UserError, match="method of-weights needs the run's training examples"):
         _attach(_OfWeights(), backbone)
     assert backbone.weight.requires_grad
@@ -142,14 +224,14 @@ def test_a_method_of_weights_has_one_slot_and_asks_for_its_setting() -> None:
 
 def test_no_slot_is_none() -> None:
     with pytest.raises(UserError, match="method nothing cannot have 0 slots: give it one"):
-        _attach(_Nothing(), nn.Linear(2, 2), slots=0)
+        _attach(_Nothing(), _Backbone(2, 2), slots=0)
 
 
 @pytest.mark.parametrize("kind", [_Nothing, _OfWeights])
 def test_parameters_are_counted_without_weights(kind: type[Method]) -> None:
-    adaptation = _attach(kind(), nn.Linear(2, 2, device="meta"))
+    adaptation = _attach(kind(), _Backbone(2, 2, device="meta"))
     assert adaptation.counts() == ParameterCounts(trainable=3, stored=3, inference_extra=3)
 
 
 def test_counts_are_those_of_a_slot() -> None:
-    assert _attach(_Nothing(), nn.Linear(2, 2), slots=4).counts().trainable == 3
+    assert _attach(_Nothing(), _Backbone(2, 2), slots=4).counts().trainable == 3
