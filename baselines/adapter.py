@@ -37,6 +37,8 @@ class AdapterConfig:
     def __post_init__(self) -> None:
         if self.reduction < 1:
             raise UserError(f"reduction must be at least 1, not {self.reduction}")
+        if self.init_std < 0:
+            raise UserError(f"init_std must not be negative, and is {self.init_std}")
 
 
 class AdapterLayer(nn.Module):

@@ -32,6 +32,10 @@ class IntrinsicSAIDConfig:
     dimensions: int = 500_000
     """Of the trained vector, the scalars included (App. D: 20,000 and 500,000)."""
 
+    def __post_init__(self) -> None:
+        if self.dimensions < 1:
+            raise UserError(f"dimensions must be at least 1, not {self.dimensions}")
+
 
 class IntrinsicSAIDAdaptation(WeightAdaptation):
     """θ, (1, dimensions - tensors), and a scalar λ for each of the backbone's tensors, (1, tensors).

@@ -31,6 +31,8 @@ class LoRAConfig:
     def __post_init__(self) -> None:
         if self.rank < 1:
             raise UserError(f"rank must be at least 1, not {self.rank}")
+        if self.init_scale < 0:
+            raise UserError(f"init_scale must not be negative, and is {self.init_scale}")
 
 
 class LoRAAdaptation(NormAdaptation):

@@ -36,6 +36,13 @@ def _their_name(name: str, method: str) -> str:
     return f"{PREFIX}{key.replace('/', '.')}.{_OURS[method][group]}"
 
 
+def _their_shape(name: str, method: str, ours: Tensor) -> tuple[int, ...]:
+    """Of a slot's tensor of ours: whether PEFT's vectors of (IA)3 scale an input or an output, their shape says."""
+    if method != "ia3":
+        return tuple(ours.shape)
+    return (1, len(ours)) if name.replace("/", ".").endswith(_INPUT_SCALED) else (len(ours), 1)
+
+
 def _our_name(name: str, method: str) -> str | None:
     for group, ending in _OURS[method].items():
         if name.startswith(PREFIX) and name.endswith(f".{ending}"):
@@ -75,7 +82,7 @@ def write_peft(method: str, tensors: Mapping[str, Tensor], folder: Path, slot: i
     if method == "ia3":
         config["feedforward_modules"] = [m for m in config["target_modules"] if f".{m}" == _INPUT_SCALED]
         for name, vector in theirs.items():
-            theirs[name] = vector[None] if name.endswith(f"{_INPUT_SCALED}.ia3_l") else vector[:, None]
+            theirs[name] = vector.view(_their_shape(name.removesuffix(".ia3_l"), method, vector))
     else:
         rank = next(len(tensor) for name, tensor in theirs.items() if name.endswith("lora_A.weight"))
         config |= {"r": rank, "lora_alpha": 1, "lora_dropout": 0.0, "bias": "none"}  # ours is B A / r
@@ -134,7 +141,8 @@ def read_peft(folder: Path, backbone: nn.Module) -> bytes:
     try:
         own = adaptation.stored()
         for name, tensor in named.items():
-            if name is None or name not in own or tensor.numel() != own[name].numel():
+            shape = None if name is None or name not in own else _their_shape(name, method, own[name][0])
+            if shape != tensor.shape:
                 raise UserError(f"{folder}: {name or 'a tensor'} has no place in {method} on this backbone")
         adaptation.load_stored({name: tensor.view_as(own[name]) for name, tensor in named.items() if name})
         return to_bytes(adaptation, method, backbone_digest(backbone))

@@ -97,7 +97,7 @@ def load_into(adaptation: Adaptation, path: Path, method: str, backbone: str) ->
         raise UserError(f"{path}: made for backbone {header['backbone']}, but this backbone is {backbone}")
     own = adaptation.stored()
     if set(own) != set(tensors):
-        raise UserError(f"{path}: its tensors are not those of {method} on this backbone")
+        raise UserError(f"{path}: its tensors are not those of {method} with these options on this backbone")
     for name, tensor in tensors.items():
         spread = adaptation.slots > 1 and tensor.shape[:1] == (1,)
         if tensor.shape[spread:] != own[name].shape[spread:]:

@@ -32,4 +32,7 @@ def configure(kind: type, method: str, options: Mapping[str, Any] | None) -> Any
             raise UserError(f"method {method}, option {name}: {error}") from error
         except TypeError:  # of a type that the class must see to by itself
             converted[name] = value
-    return kind(**converted)
+    try:
+        return kind(**converted)
+    except UserError as error:
+        raise UserError(f"method {method}, option {error}") from error

@@ -70,3 +70,5 @@ def test_a_narrow_backbone_gets_a_bottleneck_of_one(make_model: Any) -> None:
     )
     with pytest.raises(UserError, match="reduction must be at least 1, not 0"):
         Adapter({"reduction": 0})
+    with pytest.raises(UserError, match="method adapter, option init_std must not be negative, and is -1"):
+        Adapter({"init_std": -1.0})

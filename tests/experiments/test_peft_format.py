@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from experiments.peft_format import CONFIG, read_peft, write_peft
+from experiments.peft_format import CONFIG, WEIGHTS, read_peft, write_peft
 from tfew_pl.adaptation_file import backbone_digest, load_into, read, to_bytes
 from tfew_pl.encoding import Encoded, collate
 from tfew_pl.errors import UserError
@@ -118,6 +119,19 @@ def test_what_we_cannot_express_is_refused(
     with pytest.raises(UserError, match=message):
         read_peft(tmp_path, model)
     assert all(not m._forward_hooks for m in model.modules())
+
+
+def test_a_vector_says_by_its_shape_what_it_scales(make_model: Any, tmp_path: Path) -> None:
+    """Keys' vectors that scale their map's input, which is as wide as the output, are nothing that we have."""
+    model = make_model()
+    adaptation = _attach(model, "ia3", {})
+    write_peft("ia3", adaptation.stored(), tmp_path)
+    adaptation.detach()
+    tensors = load_file(tmp_path / WEIGHTS)
+    name = next(name for name in tensors if name.endswith(".k.ia3_l"))
+    save_file({**tensors, name: tensors[name].T.contiguous()}, tmp_path / WEIGHTS)
+    with pytest.raises(UserError, match=r"SelfAttention/k has no place in ia3 on this backbone"):
+        read_peft(tmp_path, model)
 
 
 def test_other_methods_slots_and_folders_are_refused(make_model: Any, tmp_path: Path) -> None:
