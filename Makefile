@@ -72,7 +72,7 @@ reproduce-all: $(READY) ## all tables and figures, and the page that says what t
 	@$(BIN)/tfew table all $(SELECTION)
 	@$(BIN)/tfew claims $(SELECTION)
 
-HOW = $(if $(WORKERS),--workers $(WORKERS)) $(if $(COMPILE),--compile)
+HOW = $(if $(WORKERS),--workers $(WORKERS)) $(if $(filter 1,$(COMPILE)),--compile)
 SELECTION = $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(DATA),--data $(DATA)) $(if $(STORE),--store $(STORE))
 
 leaderboard: $(READY) ## build results/leaderboard/index.html from finished runs

@@ -201,10 +201,10 @@ def _beats_on_raft(evidence: Evidence, resamples: int) -> tuple[Status, str]:
         return CANNOT_TELL, "the labels of RAFT's test sets are not public; its leaderboard knows"
     found = compare_macro_f1(ours, reference, np.random.default_rng(_SEED), resamples)
     if found is None:
-        raise _MissingError("T-Few and SetFit share no seed and example")
+        raise _MissingError("T-Few and SetFit share no seed, or were evaluated on other examples")
     why = f"in macro F1, {_sentence('T-Few', 'SetFit', found)}"
     if all(len(records) == found.tasks for records in sides):
-        why += "; a task has one run, so that the interval is over its examples alone"
+        why += "; each task has one run, so that the interval is over its examples alone"
     if _status(found) == SUPPORTED and any(record.spec.data == POCKET for record in ours):
         return CANNOT_TELL, f"{why}; but SetFit's encoder has never read the generated world, and T-Few's backbone has"
     return _status(found), why

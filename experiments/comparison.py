@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A method against another on the same few-shot splits, templates and examples of the same tasks."""
+    """A method against another on the same few-shot splits and examples of the same tasks."""
 
     difference: Estimate
-    """In points of mean accuracy."""
+    """In points of the mean over tasks."""
     better: int
     """Tasks on which its median is the higher."""
     worse: int
@@ -34,7 +34,8 @@ class Comparison:
     p_value: float
     """Of the Wilcoxon signed-rank test over the tasks' medians, two-sided (Demšar 2006)."""
     improvement: Estimate | None
-    """Probability that a run of it beats a run of the other (Agarwal et al. 2021); None where a task has one run."""
+    """Probability that a run of it beats a run of the other (Agarwal et al. 2021); None where a task has one run, and
+    of macro F1."""
 
 
 def run_accuracies(task: Answers) -> Floats:

@@ -27,9 +27,11 @@ class Contrasts:
     rows: tuple[Mapping[str, Any], ...]
     """A dictionary a variant; accuracies in percent, differences in points."""
     ranking: Ranking | None
-    """Over the tasks that all variants have runs of; None for a single variant."""
+    """Over the reference's tasks; None for a single variant."""
     unlabeled: tuple[str, ...] = ()
     """Tasks that are left out, as their evaluation examples have no labels."""
+    incomplete: tuple[str, ...] = ()
+    """Variants that are left out, as they have no run of some of the reference's tasks."""
 
     def values(self) -> dict[str, Any]:
         """The same for programs."""
@@ -38,13 +40,14 @@ class Contrasts:
             "rows": list(self.rows),
             "ranking": None if self.ranking is None else dataclasses.asdict(self.ranking),
             "unlabeled": list(self.unlabeled),
+            "incomplete": list(self.incomplete),
         }
 
 
 def contrasts(variants: Mapping[str, Sequence["RunRecord"]], reference: str, resamples: int = RESAMPLES) -> Contrasts:
-    """Compares every variant with the reference, on the tasks that all have runs of.
+    """Compares variants with the reference, on the tasks that it has runs of.
 
-    Tasks whose evaluation examples have no labels are left out.
+    Tasks whose evaluation examples have no labels are left out, and variants without a run of some of the others.
 
     Args:
         variants: the records of each, one or more.
@@ -52,8 +55,10 @@ def contrasts(variants: Mapping[str, Sequence["RunRecord"]], reference: str, res
         resamples: of every bootstrap interval.
     """
     unlabeled = unlabeled_tasks(record for records in variants.values() for record in records)
-    tasks = sorted(set.intersection(*({r.spec.task for r in records} for records in variants.values())) - {*unlabeled})
+    tasks = sorted({r.spec.task for r in variants[reference]} - {*unlabeled})
     variants = {name: [r for r in records if r.spec.task in tasks] for name, records in variants.items()}
+    incomplete = [name for name, records in variants.items() if len({r.spec.task for r in records}) < len(tasks)]
+    variants = {name: records for name, records in variants.items() if name not in incomplete}
     right = {
         name: [answers([r for r in records if r.spec.task == task]) for task in tasks]
         for name, records in variants.items()
@@ -81,7 +86,7 @@ def contrasts(variants: Mapping[str, Sequence["RunRecord"]], reference: str, res
                 "rank": ranks and ranks.ranks[name],
             }
         )
-    return Contrasts(reference, tuple(rows), ranks, unlabeled)
+    return Contrasts(reference, tuple(rows), ranks, unlabeled, tuple(incomplete))
 
 
 def _interval(name: str, estimate: Any) -> dict[str, float | None]:

@@ -10,8 +10,8 @@ from tfew_pl.recipe import Recipe
 from tfew_pl.shapes import SHAPES
 
 GPT_3 = {"GPT-3 6.7B": (32, 4096), "GPT-3 13B": (40, 5120), "GPT-3 175B": (96, 12_288)}
-"""Layers and width of the GPT-3 models (Brown et al. 2020, Table 2.1, which prints a width of 5140 for the 40 heads of
-128 of the second)."""
+"""Layers and width of the GPT-3 models (Brown et al. 2020, Table 2.1, which prints 5140 for GPT-3 13B, whose 40 heads
+of 128 make 5120)."""
 T_FEW, ZERO_SHOT = "T-Few", "T0"
 """Rows of Table 1 that see no context; the others learn in context."""
 

@@ -68,7 +68,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which runs a table is made of: what takes the place of its grid's store, backbone and data."""
+    """Which runs of a grid are looked at: what takes the place of its grid's store, backbone and data."""
 
     store: Path | None = None
     backbone: str | None = None
@@ -89,7 +89,7 @@ class Selection:
         return "".join(f" {flag} {value}" for flag, value in values.items() if value is not None)
 
     def open(self, name: str) -> tuple["Grid", "RunStore"]:
-        """A grid that ships with the package, and the store of its records.
+        """A grid, of the package or a file, and the store of its records.
 
         Raises:
             UserError: the grid cannot be loaded.
@@ -114,7 +114,7 @@ class Progress:
 
 
 def progress(name: str, selection: Selection) -> Progress:
-    """How many runs of a shipped grid have a record, without reading any.
+    """How many runs of a grid have a record, without reading any.
 
     Raises:
         UserError: the grid cannot be loaded.
@@ -125,7 +125,7 @@ def progress(name: str, selection: Selection) -> Progress:
 
 
 def find_finished(name: str, selection: Selection) -> Finished:
-    """The finished runs of a shipped grid.
+    """The finished runs of a grid.
 
     Raises:
         UserError: the grid cannot be loaded, or a record cannot be read.

@@ -29,7 +29,7 @@ class Predictions:
 
 
 def paired_predictions(ours: Sequence["RunRecord"], reference: Sequence["RunRecord"]) -> Predictions | None:
-    """The predictions of a task's runs with the same seeds and examples; None where they have none in common.
+    """The predictions of a task's runs with the same seeds; None where there are none, or their examples differ.
 
     A dataset of RAFT has one template.
     """
@@ -51,7 +51,8 @@ def macro_f1_of_counts(gold: Classes, predicted: Classes, counts: Floats) -> Flo
         counts: (resamples, examples), how often each is drawn.
 
     Returns:
-        (resamples,), means over the classes that are correct or predicted somewhere.
+        (resamples,), means over the classes that are correct or predicted somewhere among those drawn. Where classes
+        have few examples, some are in no draw, and the mean of resamples is less than what it is resampled from.
     """
     classes = np.union1d(gold, predicted)
     correct, chosen = gold[:, None] == classes, predicted[:, None] == classes  # (examples, classes)
@@ -84,7 +85,7 @@ def compare_macro_f1(
     """Two methods by their mean macro F1 over the tasks that both have runs of, medians over the runs of each.
 
     Returns:
-        None where they share no seed and example of some task, or no task.
+        None where they share no seed, or not all examples, of some task, or no task.
     """
     names = [{record.spec.task for record in records} for records in (ours, reference)]
     medians = []

@@ -153,6 +153,7 @@ def test_help_lists_every_documented_target() -> None:
     [
         ([], "", ""),
         (["WORKERS=2"], " --workers 2", ""),
+        (["COMPILE=0"], "", ""),
         (
             ["BACKBONE=t0-3b", "DATA=hub", "STORE=/tmp/runs", "WORKERS=1", "COMPILE=1"],
             " --backbone t0-3b --data hub --store /tmp/runs --workers 1 --compile",

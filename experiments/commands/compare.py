@@ -38,12 +38,16 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
+def _tasks(number: int) -> str:
+    return "1 task" if number == 1 else f"{number} tasks"
+
+
 def _ranks(ranks: "Ranking") -> str:
     friedman = "" if ranks.p_value is None else f"Friedman test: p = {ranks.p_value:.2g}. "
     groups = "; ".join(", ".join(group) for group in ranks.groups) or "none"
     return (
-        f"{friedman}Ranks over {ranks.tasks} tasks that differ by less than {ranks.critical_difference:.2f} cannot be "
-        f"told apart (Nemenyi test, 5 %): {groups}"
+        f"{friedman}Ranks over {_tasks(ranks.tasks)} that differ by less than {ranks.critical_difference:.2f} cannot "
+        f"be told apart (Nemenyi test, 5 %): {groups}"
     )
 
 
@@ -69,6 +73,7 @@ def command(
     from experiments.contrasts import contrasts
     from experiments.finished import Selection, finished_runs
     from tfew_pl.naming import look_up
+    from tfew_pl.tasks import RAFT_TASKS
 
     variants = finished_runs(grid, Selection(store, backbone, data))
     chosen = reference or next(iter(variants))
@@ -78,8 +83,15 @@ def command(
         show_json(found.values())
         return
     show_table([_shown(row) for row in found.rows], _COLUMNS)
-    tasks = found.rows[0]["tasks"]
-    typer.echo(f"\nDifferences are to {chosen}, in points. All is of the {tasks} tasks that all have runs of.")
+    tasks = {record.spec.task for record in variants[chosen]} - {*found.unlabeled}
+    typer.echo(
+        f"\nAll is of {_tasks(len(tasks))}, those of {chosen}. Differences are to it, in points of accuracy on the "
+        "splits, templates and examples of both."
+    )
+    if not tasks.isdisjoint(RAFT_TASKS):
+        typer.echo("RAFT itself ranks by macro F1, which can tell otherwise: tfew table 2")
+    if found.incomplete:
+        typer.echo(f"Left out, as they have no run of some of these tasks: {', '.join(found.incomplete)}.")
     if found.unlabeled:
         typer.echo(f"Left out, as their evaluation examples have no labels: {', '.join(found.unlabeled)}.")
     if found.ranking is not None:

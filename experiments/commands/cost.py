@@ -97,7 +97,10 @@ def command(
     if setting == PAPER:
         from experiments.costs import paper_values
         from experiments.gpus import parse_price
+        from tfew_pl.errors import UserError
 
+        if store or backbone or data:
+            raise UserError("--store, --backbone and --data choose among runs: give --setting a grid, such as table1")
         rows, columns = paper_values(parse_price(price or DEFAULT_PRICE)), _PAPER
     else:
         from experiments.finished import Selection

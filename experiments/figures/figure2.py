@@ -87,7 +87,8 @@ def values(table: AccuracyTable) -> list[dict[str, Any]]:
             "source": "published" if point.published else "measured",
             "kept_percent": point.share,
             "accuracy": point.accuracy,
-            "quartiles": point.quartiles,
+            "accuracy_lower": point.quartiles and point.quartiles[0],
+            "accuracy_upper": point.quartiles and point.quartiles[1],
         }
         for point in points(table)
     ]
@@ -156,7 +157,7 @@ def _legend(figure: "Figure", styles: dict[str, tuple[str, str]]) -> None:
     methods = [(marker(OKABE_ITO[color], shape, _MEDIUM), family) for family, (color, shape) in styles.items()]
     for handle, family in methods:
         if family == _REFERENCE:  # the mark and the line across the panel
-            handle.set(**_LINE)
+            handle.set(linestyle=_LINE["linestyle"], linewidth=_LINE["linewidth"])
     entries = [
         *methods,
         (marker("0.35", "o", _SMALL), "smaller budget"),

@@ -74,7 +74,8 @@ def values(table: Table1) -> list[dict[str, Any]]:
             "source": source,
             "inference_flops": point.flops,
             "accuracy": point.accuracy,
-            "quartiles": point.quartiles,
+            "accuracy_lower": point.quartiles and point.quartiles[0],
+            "accuracy_upper": point.quartiles and point.quartiles[1],
         }
         for source, points in (("measured", ours(table)), ("published", papers()))
         for point in points

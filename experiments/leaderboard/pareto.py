@@ -113,8 +113,8 @@ def figure(rows: Sequence[Row], axis: Axis) -> Figure:
         for row, cost, accuracy in drawn
     ]
     marks.sort(key=lambda mark: (mark.cost, mark.accuracy))
-    marks = _apart(marks)
-    return Figure(axis, tuple(_labeled(marks)), x_ticks, y_ticks, _path([mark for mark in marks if mark.on_front]))
+    path = _path([mark for mark in marks if mark.on_front])  # through their true places
+    return Figure(axis, tuple(_labeled(_apart(marks))), x_ticks, y_ticks, path)
 
 
 def _name(row: Row, rows: Sequence[Row]) -> str:

@@ -59,9 +59,10 @@ def _float(block: Block, notes: tuple[str, ...]) -> Iterator[str]:
 
 def _caption(title: str) -> str:
     """A title without the number that LaTeX gives; the paper's stands behind it."""
-    number, rest = re.fullmatch(r"(?:Table (\d+):? )?(.*)", title).groups()  # type: ignore[union-attr]
+    found = re.match(r"Table (\d+):? ", title)
+    rest = title[found.end() :] if found else title
     start = rest[:1].upper() + rest[1:]
-    return start if number is None else f"{start} (Table {number} of Liu et al., 2022)"
+    return f"{start}, after Table {found[1]} of Liu et al. (2022)" if found else start
 
 
 def _header(block: Block) -> Iterator[str]:

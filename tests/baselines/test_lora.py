@@ -100,5 +100,5 @@ def test_agrees_with_the_peft_library(kind: str, make_model: Any, make_examples:
 def test_impossible_options_are_refused() -> None:
     with pytest.raises(UserError, match="method lora, option rank must be at least 1, not 0"):
         LoRA({"rank": 0})
-    with pytest.raises(UserError, match="method lora, option init_scale must not be negative, and is -0.01"):
+    with pytest.raises(UserError, match=r"method lora, option init_scale must not be negative, and is -0\.01"):
         LoRA({"init_scale": -0.01})

@@ -140,8 +140,8 @@ def test_it_beats_all_methods_with_fewer_parameters(runs: Runs) -> None:
     ("data", "t_few", "status", "why"),
     [
         ("pocket", 36, CANNOT_TELL, "has never read the generated world"),
-        ("pocket", 10, NOT_SUPPORTED, 'in macro F1, "T-Few" is '),
-        ("hub", 36, SUPPORTED, 'in macro F1, "T-Few" is '),
+        ("pocket", 10, NOT_SUPPORTED, 'points below "SetFit"'),
+        ("hub", 36, SUPPORTED, 'points above "SetFit"'),
         ("hub", None, CANNOT_TELL, "not public"),
     ],
 )

@@ -49,7 +49,7 @@ def test_a_runs_accuracy_is_its_median_over_templates() -> None:
     assert run_accuracies(right).tolist() == [50, 100]
 
 
-def testsigned_rank_is_that_of_every_sign() -> None:
+def test_signed_rank_is_that_of_every_sign() -> None:
     differences = np.array([0.5, 1.5, -1.0, 3.0, 4.0, 6.0])
     ranks = stats.rankdata(np.abs(differences))
     sums = [
@@ -61,12 +61,12 @@ def testsigned_rank_is_that_of_every_sign() -> None:
 
 @settings(max_examples=30, deadline=None)  # SciPy's takes a loop
 @given(st.lists(st.integers(-4, 4), min_size=1, max_size=6).filter(any))
-def testsigned_rank_is_scipys_with_ties_and_zeros(differences: list[int]) -> None:
+def test_signed_rank_is_scipys_with_ties_and_zeros(differences: list[int]) -> None:
     found = signed_rank(np.array(differences, dtype=float))
     assert found == pytest.approx(stats.wilcoxon(differences, zero_method="zsplit").pvalue)
 
 
-def testsigned_rank_with_and_without_differences() -> None:
+def test_signed_rank_with_and_without_differences() -> None:
     assert signed_rank(np.zeros(4)) == 1
     assert 0 < signed_rank(np.array([0.0, 1.0, 2.0, 3.0, 4.0])) < 1
 

@@ -69,16 +69,40 @@ def test_tasks_without_labels_are_left_out_and_named(
     assert "Left out, as their evaluation examples have no labels: overruling." in tfew("compare", "table1").out
 
 
-def test_tasks_that_not_all_have_do_not_count(predicted: Variants) -> None:
+def test_the_tasks_are_those_of_the_reference(predicted: Variants) -> None:
     predicted["Zero-shot"] = [record for record in predicted["Zero-shot"] if record.spec.task in ("rte", "cb")]
-    found = contrasts(predicted, "T-Few", resamples=50)
+    found = contrasts(predicted, "Zero-shot", resamples=50)
     assert {row["tasks"] for row in found.rows} == {2}
     rows = {row["method"]: row for row in found.rows}
-    icl = rows["In-context learning"]
-    assert icl["difference"] == pytest.approx(icl["accuracy"] - rows["T-Few"]["accuracy"])
+    t_few, icl = rows["T-Few"], rows["In-context learning"]
+    assert t_few["difference"] == pytest.approx(t_few["accuracy"] - rows["Zero-shot"]["accuracy"])
     assert (icl["better"] + icl["worse"] <= 2, icl["runs"]) == (True, 10)
     assert found.ranking is not None
-    assert found.ranking.tasks == 2
+    assert (found.ranking.tasks, found.incomplete) == (2, ())
+
+
+def test_who_has_not_all_tasks_is_left_out_and_changes_nothing(
+    predicted: Variants, tfew: Tfew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = [record for record in predicted["In-context learning"] if record.spec.task == "rte"]
+    others = {name: predicted[name] for name in ("T-Few", "Zero-shot")}
+    found, expected = (contrasts(of, "T-Few", resamples=20) for of in ({**others, "few": few}, others))
+    assert (found.rows, found.ranking, found.incomplete) == (expected.rows, expected.ranking, ("few",))
+    monkeypatch.setattr("experiments.finished.finished_runs", lambda *_: {**others, "few": few})
+    monkeypatch.setattr("experiments.contrasts.RESAMPLES", 20)
+    assert "Left out, as they have no run of some of these tasks: few." in tfew("compare", "table1").out
+
+
+def test_raft_has_a_metric_of_its_own(predicted: Variants, tfew: Tfew, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [
+        dataclasses.replace(record, spec=dataclasses.replace(record.spec, task="overruling"))
+        for record in predicted["T-Few"]
+        if record.spec.task == "rte"
+    ]
+    monkeypatch.setattr("experiments.finished.finished_runs", lambda *_: {"T-Few": runs})
+    shown = tfew("compare", "table2").out
+    assert "All is of 1 task, those of T-Few." in shown
+    assert "ranks by macro F1" in shown
 
 
 def test_a_single_variant(predicted: Variants) -> None:
@@ -108,8 +132,7 @@ def test_the_command_prints_both_ways(tfew: Tfew, store: str) -> None:
     shown = tfew("compare", "table1", "--store", store, "--reference", "Zero-shot")
     assert shown.code == 0
     assert "3 of 3" in shown.out
-    assert "Differences are to Zero-shot" in shown.out
-    assert "of the 3 tasks that all have runs of" in shown.out
+    assert "All is of 3 tasks, those of Zero-shot. Differences are to it, in points of accuracy" in shown.out
     assert "Nemenyi" in shown.out
     assert "runs are missing" in shown.err
 

@@ -54,4 +54,6 @@ def test_what_cannot_be_shown(tfew: Tfew, tmp_path: Path) -> None:
     assert result.code == 2
     assert result.err.strip().endswith(f"make them with: tfew grid table1 --store {tmp_path}")
     assert tfew("cost", "--setting", "pape").code == 2
+    for flags in (("--store", str(tmp_path)), ("--backbone", "t0"), ("--data", "hub")):
+        assert "give --setting a grid, such as table1" in tfew("cost", *flags).err
     assert "did you mean a100" in tfew("cost", "--price", "a10").err

@@ -65,7 +65,17 @@ def test_bars_reach_from_quartile_to_quartile(record: RecordMaker) -> None:
     (_, (bar,)) = draw(table).axes[0].containers[0][1:]
     assert bar.get_segments()[0][:, 1] == pytest.approx([25, 60])
     (row,) = (row for row in values(table) if row["source"] == "measured")
-    assert row["quartiles"] == pytest.approx((25, 60))
+    assert (row["accuracy_lower"], row["accuracy_upper"]) == pytest.approx((25, 60))
+
+
+def test_marks_have_the_same_colors_in_the_legend(record: RecordMaker) -> None:
+    drawn = draw(made(record))
+    (legend,) = drawn.legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    colors = dict(zip(texts, [line.get_markerfacecolor() for line in legend.get_lines()], strict=True))
+    for point in points(made(record)):
+        shown = [line for axes in drawn.axes for line in axes.get_lines() if list(line.get_xdata()) == [point.share]]
+        assert colors[point.family] in {line.get_markerfacecolor() for line in shown}
 
 
 def test_unfinished_methods_are_left_out_and_counted(record: RecordMaker) -> None:

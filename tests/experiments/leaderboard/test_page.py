@@ -149,6 +149,13 @@ def test_what_is_small_is_named_for_whoever_hears_it(text: str, example: Board) 
     assert f", interquartile range </span>{percent(first.tasks[0].accuracy.iqr)}</small>" in text
 
 
+def test_what_equals_the_best_without_a_rank_is_not_bold(example: Board) -> None:
+    (section,) = example.sections
+    twin = dataclasses.replace(section.rows[0], source="twin", changes=("without pretraining",))
+    with_twin = page(Board((dataclasses.replace(section, rows=(*section.rows, twin)),)))
+    assert with_twin.count("<b>") == page(example).count("<b>")
+
+
 def test_rows_without_a_rank_say_why(text: str, example: Board) -> None:
     reasons = [row.unranked for row in example.sections[0].rows]
     assert reasons == [None, None, "ablation", "a part of the evaluation", "5 of 11 tasks"]

@@ -78,6 +78,15 @@ def test_the_front_is_drawn_in_steps(row: Row) -> None:
     assert drawn.front == [one, two]
 
 
+def test_the_front_goes_through_true_places_where_marks_are_moved(row: Row) -> None:
+    """Two of almost the same cost and accuracy; one step to the right and up, whichever way the second is moved."""
+    drawn = figure([at(row, 0, 100, 60), at(row, 1, 101, 60.1), at(row, 2, 1e6, 40)], AXES[2])
+    assert math.dist(*((mark.x, mark.y) for mark in drawn.front)) >= 7
+    _, x, y, _, next_x, _, next_y, _, _ = drawn.path.split()
+    assert float(x) <= float(next_x) < float(x) + 2
+    assert float(y) - 2 < float(next_y) <= float(y)
+
+
 def test_a_mark_stands_at_its_place_where_that_is_free(row: Row) -> None:
     """Two of one cost and accuracy and a third far away, and one on the front, which chooses first."""
     alike = [at(row, i, 100, 60) for i in range(3)]

@@ -39,8 +39,8 @@ def test_captions_leave_the_number_to_latex() -> None:
         (found,) = re.findall(r"\\caption\{(.*)\}", latex(Document((Block(title, ("a",), ()),), ())))
         return str(found)
 
-    assert caption("Table 4: methods with both") == "Methods with both (Table 4 of Liu et al., 2022)"
-    assert caption("Table 4 by dataset: median") == "By dataset: median (Table 4 of Liu et al., 2022)"
+    assert caption("Table 4: methods with both") == "Methods with both, after Table 4 of Liu et al. (2022)"
+    assert caption("Table 4 by dataset: median") == "By dataset: median, after Table 4 of Liu et al. (2022)"
     assert caption("Accuracy by task") == "Accuracy by task"
 
 
