@@ -11,7 +11,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 from transformers.utils import logging as transformers_logging
 
-from tfew_pl.encoding import Encoded
+from tfew_pl.encoding import Encoded, collate
+from tfew_pl.method import Adaptation
+from tfew_pl.ranking import score_choices
 from tfew_pl.tasks.data import load_data
 
 VOCABULARY = 512
@@ -78,6 +80,26 @@ def _examples(seed: int, count: int, slots: int = 1, most_choices: int = 6, most
         gold = number(0, len(choices) - 1)
         found.append(Encoded(ids(12), choices, gold, example=example, slot=number(0, slots - 1)))
     return found
+
+
+def _kept_values(model: T5ForConditionalGeneration, adaptation: Adaptation, examples: Sequence[Encoded]) -> int:
+    """How many values autograd keeps for the backward pass of a batch's scores, those of parameters left out."""
+    own = {p.untyped_storage().data_ptr() for p in (*model.parameters(), *adaptation.parameters())}
+    kept: dict[int, Tensor] = {}  # whole tensors, so that none's place is taken by another
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        scores = score_choices(model, collate(examples)).log_probability
+    assert scores.requires_grad
+    return sum(t.untyped_storage().nbytes() // t.element_size() for place, t in kept.items() if place not in own)
+
+
+@pytest.fixture(scope="session")
+def kept_values() -> Callable[..., int]:
+    return _kept_values
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,11 @@ from typing import Any
 import pytest
 import torch
 
-from baselines.lora import LoRA
+from baselines.bitfit import BitFit
+from baselines.lora import HEAD, LoRA
 from tfew_pl.encoding import collate
 from tfew_pl.errors import UserError
+from tfew_pl.fused import fuse
 from tfew_pl.method import Adaptation
 from tfew_pl.ranking import score_choices
 from tfew_pl.shapes import empty_backbone
@@ -102,3 +104,31 @@ def test_impossible_options_are_refused() -> None:
         LoRA({"rank": 0})
     with pytest.raises(UserError, match=r"method lora, option init_scale must not be negative, and is -0\.01"):
         LoRA({"init_scale": -0.01})
+
+
+def test_training_keeps_the_inputs_of_the_maps_and_r_values_each(
+    make_model: Any, make_examples: Any, kept_values: Any
+) -> None:
+    """As its docstring says; beside BitFit, whose gradients pass through the same layers and keep nothing for it."""
+    model, rank, examples = make_model(), 3, make_examples(3, 6)
+    fuse(model)
+    without_norms = {"layer_norms": False}
+    plain = BitFit(without_norms).attach(model, generator=torch.Generator())
+    needed = kept_values(model, plain, examples)
+    plain.detach()
+    adaptation = _attach(model, {"rank": rank, **without_norms})
+    inputs: dict[int, torch.Tensor] = {}
+    projected = 0
+
+    def see(_map: Any, given: tuple[torch.Tensor, ...]) -> None:
+        nonlocal projected
+        inputs[given[0].data_ptr()] = given[0]
+        projected += rank * given[0][..., 0].numel()
+
+    for path, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and not path.endswith(HEAD):
+            module.register_forward_pre_hook(see)
+    of_inputs = kept_values(model, adaptation, examples) - needed - projected
+    assert of_inputs == sum(x.numel() for x in inputs.values())
+    # q, k and v share one, as wi_0 and wi_1 do; the keys and values of both cross-attentions share the encoder's.
+    assert len(inputs) == 2 * 4 + 2 * 6 + 1
