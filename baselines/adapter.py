@@ -44,8 +44,8 @@ class AdapterConfig:
 class AdapterLayer(nn.Module):
     """x + W_up ReLU(W_down x + b_down) + b_up, near the identity at the start.
 
-    Memory: slots x (2 d m + d + m) values, d being d_model and m the bottleneck; 264,256 a slot on T0-3B.
-    Time: 2 d m multiplications a token.
+    Memory: slots x (2 d m + d + m) values, d being d_model and m the bottleneck; 264,256 a slot on T0-3B; training
+    keeps d + m values a token. Time: 2 d m multiplications a token.
     """
 
     def __init__(self, slots: int, d_model: int, config: AdapterConfig, draw: tuple[torch.Generator, torch.device]):

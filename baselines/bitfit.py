@@ -31,7 +31,9 @@ class BitFitConfig:
 class BitFitAdaptation(NormAdaptation):
     """A bias for every attention map and inner feed-forward map, each (slots, out); zeros at the start.
 
-    Memory: (4 d_inner a attention + d_ff an inner map) x slots values; no activation is kept for the backward pass.
+    Memory: slots x (3 d_inner + d_model an attention, d_ff an inner map) values; no activation is kept for the
+    biases' gradients. With d_inner = heads x d_kv. Time: out additions a token and map, and as many for the gradient.
+    The layer norms' memory and time are with `NormAdaptation`.
     """
 
     def __init__(self, backbone: nn.Module, slots: int, config: BitFitConfig) -> None:

@@ -17,7 +17,8 @@ class NormAdaptation(Adaptation):
     """An adaptation that may train the layer norms; what else it does, a subclass adds.
 
     A slot has d_model values for each of 2 L_enc + 3 L_dec + 2 norms: 122 x 2,048 = 249,856 on T0-3B. They start
-    from the backbone's own. Time: that of the norms they replace.
+    from the backbone's own. Time: that of the norms they replace, and 2 d_model operations a token and norm for their
+    gradients. Training keeps no more than the gradient through a frozen norm does: its input and a number a token.
 
     Args:
         backbone: a T5-family model.

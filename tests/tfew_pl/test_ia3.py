@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import T5Config, T5ForConditionalGeneration
 
+from baselines.bitfit import BitFit
 from tfew_pl.encoding import Encoded, collate
 from tfew_pl.errors import UserError
+from tfew_pl.fused import fuse
 from tfew_pl.ia3 import IA3, IA3Adaptation
 from tfew_pl.ranking import score_choices
 
@@ -184,3 +186,26 @@ def test_agrees_with_the_peft_library(kind: str, make_model: Any, make_examples:
 def test_ia3_has_no_options() -> None:
     with pytest.raises(UserError, match="method ia3 has no option rank; it has none"):
         IA3({"rank": 4})
+
+
+def test_training_keeps_what_is_scaled(
+    make_model: Any, make_examples: Examples, kept_values: Callable[..., int]
+) -> None:
+    """As its docstring says; beside BitFit, whose gradients pass through the same layers and keep nothing for it."""
+    model, examples = make_model(), make_examples(3, 6)
+    fuse(model)
+    plain = BitFit({"layer_norms": False}).attach(model, generator=torch.Generator())
+    needed = kept_values(model, plain, examples)
+    plain.detach()
+    adaptation = _attach(model)
+    scaled = 0
+
+    def see(module: nn.Linear, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal scaled
+        scaled += (inputs[0] if module in outputs else output).numel()
+
+    outputs = [module for path, module in model.named_modules() if path.endswith(".wo")]
+    for path, module in model.named_modules():
+        if path.endswith((".k", ".v", ".wo")):
+            module.register_forward_hook(see)
+    assert kept_values(model, adaptation, examples) - needed == scaled
