@@ -16,6 +16,7 @@ from baselines.bottleneck import CROSS_ATTENTION, FEED_FORWARD, SELF_ATTENTION, 
 from tfew_pl.banks import linear, normal
 from tfew_pl.errors import UserError
 from tfew_pl.method import Method
+from tfew_pl.remarks import Remarks
 from tfew_pl.setting import Setting
 
 
@@ -71,6 +72,10 @@ class Adapter(Method):
     summary = "Adapter: bottleneck layers after the feed-forward sublayers (Houlsby et al. 2019)"
     Config = AdapterConfig
     recipe: ClassVar[Mapping[str, Any]] = {"steps": 500, "learning_rate": 3e-3}  # App. D
+    remarks = Remarks(
+        built="as in the release: none after attention, where the paper's text has them; layer norms are trained too",
+        counted="249,856 are layer norms, which the paper's 12.9M counts; after_attention=True trains 25,618,432",
+    )
 
     def build(
         self, backbone: nn.Module, *, slots: int, generator: torch.Generator, setting: Setting | None

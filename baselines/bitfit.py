@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from baselines.norms import NormAdaptation
 from tfew_pl.errors import UserError
 from tfew_pl.method import Method
+from tfew_pl.remarks import Remarks
 from tfew_pl.setting import Setting
 
 _INNER = re.compile(r".*\.(q|k|v|o|wi|wi_0|wi_1)")
@@ -76,12 +77,17 @@ class BitFitAdaptation(NormAdaptation):
 
 
 class BitFit(Method):
-    """Registers BitFit. The release trains it for 1,000 steps (`--set recipe.steps=1000`)."""
+    """Registers BitFit."""
 
     name = "bitfit"
     summary = "BitFit: add biases to the linear maps and train them (Ben-Zaken et al. 2021)"
     Config = BitFitConfig
     recipe: ClassVar[Mapping[str, Any]] = {"steps": 300, "learning_rate": 3e-4}  # App. D
+    remarks = Remarks(
+        release={"steps": 1000},  # its configuration file
+        built="biases as in the release, where none is added to the feed-forward's output; layer norms are trained too",
+        counted="1,081,344 of biases and 249,856 of layer norms, which the paper's 1.3M counts",
+    )
 
     def build(
         self, backbone: nn.Module, *, slots: int, generator: torch.Generator, setting: Setting | None

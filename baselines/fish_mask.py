@@ -15,6 +15,7 @@ from baselines.substitution import WeightAdaptation
 from tfew_pl.entries import Entries
 from tfew_pl.errors import UserError
 from tfew_pl.method import Method
+from tfew_pl.remarks import Remarks
 from tfew_pl.setting import Setting
 
 
@@ -205,6 +206,11 @@ class FishMask(Method):
     summary = "FISH mask: train the 0.2 % of weights with the largest Fisher information (Sung et al. 2021)"
     Config: ClassVar[type] = FishMaskConfig
     recipe = {"steps": 1500, "learning_rate": 3e-4}  # noqa: RUF012 (App. D)
+    remarks = Remarks(
+        built="the Fisher information is taken without dropout, whatever the recipe; in the release, with dropout",
+        counted="stored are a place beside each value, and a number for each tensor; the paper's 6M and 600K are its "
+        "shares of 3 billion",
+    )
     slotted = False
     mergeable = True
     needs_setting = True

@@ -20,6 +20,7 @@ from baselines.fastfood import Fastfood
 from baselines.substitution import WeightAdaptation
 from tfew_pl.errors import UserError
 from tfew_pl.method import Method
+from tfew_pl.remarks import Remarks
 from tfew_pl.setting import Setting
 
 _SEEDS = 1 << 32
@@ -183,6 +184,11 @@ class IntrinsicSAID(Method):
     summary = "Intrinsic SAID: train 500,000 dimensions that a random projection spreads (Aghajanyan et al. 2020)"
     Config: ClassVar[type] = IntrinsicSAIDConfig
     recipe = {"steps": 3000, "learning_rate": 3e-2}  # noqa: RUF012 (App. D)
+    remarks = Remarks(
+        built="one projection to the whole backbone, and matrices move at first order; in the release one projection a "
+        "tensor, and matrices move at second order",
+        counted="558 of the dimensions are scalars, one for each tensor; the seed is stored beside",
+    )
     slotted = False
     mergeable = True
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from baselines.norms import NormAdaptation
 from tfew_pl.method import Method
+from tfew_pl.remarks import Remarks
 from tfew_pl.setting import Setting
 
 
@@ -34,12 +35,13 @@ class LayerNormAdaptation(NormAdaptation):
 
 
 class LayerNorm(Method):
-    """Registers LayerNorm. The release trains it for 1,000 steps (`--set recipe.steps=1000`)."""
+    """Registers LayerNorm."""
 
     name = "layernorm"
     summary = "LayerNorm: train the scales of the layer norms"
     Config = LayerNormConfig
     recipe: ClassVar[Mapping[str, Any]] = {"steps": 300, "learning_rate": 3e-4}  # App. D
+    remarks = Remarks(release={"steps": 1000})  # its configuration file
     mergeable = True
 
     def build(

@@ -11,6 +11,7 @@ from baselines.norms import NormAdaptation
 from tfew_pl.banks import add_linear, linear, normal
 from tfew_pl.errors import UserError
 from tfew_pl.method import Method
+from tfew_pl.remarks import Remarks
 from tfew_pl.setting import Setting
 
 HEAD = "lm_head"
@@ -81,6 +82,10 @@ class LoRA(Method):
     summary = "LoRA: low-rank updates of every attention and feed-forward matrix (Hu et al. 2021)"
     Config = LoRAConfig
     recipe: ClassVar[Mapping[str, Any]] = {"steps": 1000, "learning_rate": 3e-3}  # App. D
+    remarks = Remarks(
+        built="as in the release, layer norms are trained too",
+        counted="249,856 are layer norms, which the paper's 9.1M counts",
+    )
     mergeable = True
 
     def build(

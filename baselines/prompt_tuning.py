@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tfew_pl.errors import UserError
 from tfew_pl.method import Adaptation, Method
+from tfew_pl.remarks import Remarks
 from tfew_pl.setting import Setting
 
 FIRST_TOKEN, LAST_TOKEN = 3, 5002
@@ -101,6 +102,7 @@ class PromptTuning(Method):
     Config: ClassVar[type] = PromptTuningConfig
     # App. D; without parameter scaling: release.
     recipe = {"steps": 1000, "learning_rate": 3e-1, "scale_parameter": False}  # noqa: RUF012
+    remarks = Remarks(built="as in the release: vectors before the decoder's input too, steps not scaled by their size")
 
     def build(
         self, backbone: nn.Module, *, slots: int, generator: torch.Generator, setting: Setting | None

@@ -8,7 +8,7 @@ Every key that there is:
     keep_adaptations: false       # leave what was trained out of the records; true if left out
     defaults:                     # fields of a RunSpec
       backbone: pocket-t0
-      recipe: {steps: 100}        # or the name of a recipe
+      recipe: {steps: 100}        # or the name of a recipe, or both: {name: release, steps: 100}
     variants:                     # rows of a table
       - name: (IA)3
         method: ia3               # fields that differ from the defaults

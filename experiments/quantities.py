@@ -26,6 +26,12 @@ def percent(share: float) -> str:
     return f"{share:.1f}"
 
 
+def rate(value: float) -> str:
+    """A learning rate with the digits that it has: 3e-3, 0.3 as 3e-1."""
+    mantissa, exponent = f"{value:e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
 def count(value: float) -> str:
     """A count with a unit: 11B, 540K, 1.6M."""
     for factor, unit in ((1e9, "B"), (1e6, "M"), (1e3, "K")):

@@ -10,13 +10,17 @@ from tfew_pl import backbones
 from tfew_pl.conversion import convert, words
 from tfew_pl.errors import UserError
 from tfew_pl.naming import look_up
-from tfew_pl.recipe import RECIPES, Recipe, without
+from tfew_pl.recipe import RECIPES, RELEASE, Recipe, without
 from tfew_pl.registry import check_method, classifier_class, method_class, registered_classifiers, registered_methods
+from tfew_pl.remarks import remarks
 from tfew_pl.spec import RunSpec
 from tfew_pl.tasks import get_task
 
 WITHOUT = "without"
 """Key that takes ingredients out of the recipe."""
+NAME = "name"
+"""Key of a recipe's fields: the named recipe whose fields hold where none is given; `recipe: release` is short for
+`recipe: {name: release}`."""
 _FILLED_IN = "revisions"
 
 
@@ -29,8 +33,8 @@ def build_spec(values: Mapping[str, Any]) -> tuple[RunSpec | None, list[str]]:
     """The spec that plain values describe, and what is wrong with them.
 
     Args:
-        values: fields of a RunSpec, nested ones as mappings; `recipe` may be the name of a recipe; `without`
-            is an ingredient or a list of them.
+        values: fields of a RunSpec, nested ones as mappings; `recipe` may be the name of a recipe, or have one among
+            its fields; `without` is an ingredient or a list of them.
 
     Returns:
         The spec, or None where there are problems; and the problems, each of which names its key.
@@ -43,18 +47,13 @@ def build_spec(values: Mapping[str, Any]) -> tuple[RunSpec | None, list[str]]:
     if not isinstance(ingredients, list) or not all(isinstance(i, str) for i in ingredients):
         problems.append(f"{WITHOUT}: expected a list of ingredients, not {ingredients!r}")
         ingredients = []
-    try:
-        if isinstance(values.get("recipe"), str):
-            values["recipe"] = recipe_values(values["recipe"])
-    except UserError as error:
-        problems.append(f"recipe: {error}")
-        del values["recipe"]
+    recipe = _take_recipe(values, problems)
     if "task" not in values:
         problems.append("task: missing")
     _check_names(values, problems)
     if not problems:
         try:
-            values = merged(_defaults(values), values)
+            values = merged(_defaults(values, recipe), values)
         except UserError as error:
             problems.append(str(error))
     built = _build(RunSpec, values, "", problems)
@@ -69,22 +68,34 @@ def build_spec(values: Mapping[str, Any]) -> tuple[RunSpec | None, list[str]]:
     return (None if problems else spec), problems
 
 
-def recipe_values(name: str) -> dict[str, Any]:
-    """The fields that a named recipe sets, those in which it differs from the default; a method may set others.
+def _take_recipe(values: dict[str, Any], problems: list[str]) -> str | None:
+    """The name of the recipe of a spec's values, which keep its other fields; None where they name none."""
+    if not isinstance(fields := _recipe_fields(values.get("recipe")), Mapping) or NAME not in fields:
+        return None
+    values["recipe"] = {key: value for key, value in fields.items() if key != NAME}
+    name = fields[NAME]
+    try:
+        if isinstance(name, str):
+            look_up("recipe", name, RECIPES)
+            return name
+        problems.append(f"recipe.{NAME}: expected the name of a recipe, not {name!r}")
+    except UserError as error:
+        problems.append(f"recipe: {error}")
+    return None
 
-    Raises:
-        UserError: there is none of that name; the message names the nearest.
-    """
-    recipe, default = dataclasses.asdict(look_up("recipe", name, RECIPES)), dataclasses.asdict(Recipe())
-    return {key: value for key, value in recipe.items() if value != default[key]}
+
+def _recipe_fields(recipe: Any) -> Any:
+    """A named recipe as fields; anything else as it is."""
+    return {NAME: recipe} if isinstance(recipe, str) else recipe
 
 
-def _defaults(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What the method and the task of a spec's values set where nobody else does."""
+def _defaults(values: Mapping[str, Any], recipe: str | None) -> dict[str, Any]:
+    """What the method, the task and a named recipe set where a spec's values say nothing."""
     method = values.get("method", RunSpec.method)
+    named = {} if recipe is None else named_recipe(recipe, method)
     if _is_classifier(method):
-        return {"backbone": classifier_class(method).backbone}
-    return {"recipe": {**method_recipe(method), **task_recipe(values)}}
+        return {"backbone": classifier_class(method).backbone, "recipe": named}
+    return {"recipe": {**method_recipe(method), **task_recipe(values), **named}}
 
 
 def method_recipe(name: str) -> dict[str, Any]:
@@ -92,9 +103,16 @@ def method_recipe(name: str) -> dict[str, Any]:
 
     The recipe's own defaults are those of RunSpec's method, which is therefore not imported, and torch with it.
     """
-    if name == RunSpec.method or name not in registered_methods():
-        return {}
-    return dict(method_class(name).recipe)
+    return {} if name == RunSpec.method or name not in registered_methods() else dict(method_class(name).recipe)
+
+
+def named_recipe(name: str, method: str) -> dict[str, Any]:
+    """The fields that a named recipe sets: those in which it differs from the default, and `release` a method's own."""
+    recipe, default = dataclasses.asdict(RECIPES[name]), dataclasses.asdict(Recipe())
+    fields = {key: value for key, value in recipe.items() if value != default[key]}
+    if name != RELEASE or method == RunSpec.method or method not in registered_methods():
+        return fields
+    return {**fields, **remarks(method_class(method)).release}
 
 
 def task_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,15 +130,15 @@ def task_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
 def set_value(values: dict[str, Any], path: str, value: Any) -> None:
     """Sets a field by its path, such as `recipe.steps`; mappings on the way are copied, or made.
 
-    A named recipe on the way is replaced by its fields.
+    A named recipe on the way becomes a mapping with its name.
     """
     head, _, rest = path.partition(".")
     if not rest:
         values[head] = value
         return
     inner = values.get(head, {})
-    if head == "recipe" and isinstance(inner, str):
-        inner = recipe_values(inner)
+    if head == "recipe":
+        inner = _recipe_fields(inner)
     values[head] = inner = dict(inner) if isinstance(inner, Mapping) else {}
     set_value(inner, rest, value)
 
@@ -130,8 +148,8 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     result = dict(base)
     for key, value in changes.items():
         inner = result.get(key)
-        if isinstance(value, Mapping) and isinstance(inner, str) and key == "recipe" and inner in RECIPES:
-            inner = recipe_values(inner)
+        if key == "recipe":
+            inner = _recipe_fields(inner)
         if isinstance(value, Mapping) and isinstance(inner, Mapping):
             result[key] = merged(inner, value)
         else:

@@ -12,7 +12,10 @@ import pytest
 import typer
 
 from experiments.cli import app, main
+from experiments.quantities import rate
 from tfew_pl.recipe import INGREDIENTS, RECIPES
+from tfew_pl.registry import method_class, registered_methods
+from tfew_pl.remarks import remarks
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -115,6 +118,37 @@ def test_the_release_differs_where_the_table_says() -> None:
     assert different == {"unlikelihood_form", "dropout", "drop_last"}
     section = README.split("--recipe release` |")[1].split("\n\n")[0]
     assert len(section.strip().splitlines()) - 1 == len(different)
+
+
+def _methods_table() -> dict[str, tuple[str, ...]]:
+    """The table of the methods' own differences: the cells behind the name, by method."""
+    lines = README.split("| method | paper | release | ours |\n|---|---|---|---|\n")[1].split("\n\n")[0].splitlines()
+    rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines]
+    return {name: row[1:] for row in rows for name in re.findall(r"`([^`]+)`", row[0])}
+
+
+@pytest.mark.parametrize("name", sorted(registered_methods()))
+def test_the_methods_differ_where_their_table_says(name: str) -> None:
+    """What is trained otherwise by `--recipe release` is there, with both values; and nothing else is."""
+    row, method = _methods_table().get(name), method_class(name)
+    release = remarks(method).release
+    if row is None:
+        assert name in ("full", "ia3"), "of which paper and release say the same"
+        assert not release
+        return
+    paper, theirs, ours = row
+    assert ("`--recipe release`:" in ours) == bool(release)
+    for field, value in release.items():
+        before, after = (_said(field, number) for number in (method.recipe[field], value))
+        assert before in paper
+        assert after in theirs
+        assert f"{before}, `--recipe release`: {after.removeprefix('learning rate ')}" in ours
+    for field in {"steps", "learning_rate"} - set(release):
+        assert not re.search({"steps": r"\d steps", "learning_rate": "rate"}[field], " ".join(row))
+
+
+def _said(field: str, value: float) -> str:
+    return {"steps": f"{value:,} steps", "learning_rate": f"learning rate {rate(value)}"}[field]
 
 
 def test_results_are_those_of_the_records() -> None:

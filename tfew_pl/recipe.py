@@ -70,11 +70,13 @@ class Recipe:
         return round(self.steps * self.warmup_ratio)
 
 
+RELEASE = "release"
 RECIPES = {
     "paper": Recipe(),
-    "release": Recipe(unlikelihood_form="release", dropout="checkpoint", drop_last=True),
+    RELEASE: Recipe(unlikelihood_form="release", dropout="checkpoint", drop_last=True),
 }
-"""Named recipes. `release` is the released code wherever it differs from the paper's text."""
+"""Named recipes. `release` is what the released code does otherwise than the paper's text, whatever the method; what it
+does otherwise for one method stands with that method, in its `Remarks`."""
 
 INGREDIENTS: dict[str, dict[str, object]] = {
     "lm": {"lm_weight": 0.0},

@@ -41,7 +41,7 @@ def command(
         "backbone": backbone,
         "data": data,
         "without": without,
-        "recipe": recipe if steps is None else {"steps": steps} | _fields(recipe),
+        "recipe": recipe if steps is None else {"steps": steps} | ({"name": recipe} if recipe else {}),
     }
     grid = ablation_grid({k: v for k, v in fields.items() if v}, task or "all", seed or "official")
     text = grid_text(grid, f"tfew grid {out or 'FILE'}")
@@ -50,9 +50,3 @@ def command(
         return
     write_file(out, text.encode())
     typer.echo(f"{out}: {len(grid['variants'])} variants; run it with: tfew grid {out}")
-
-
-def _fields(recipe: str | None) -> dict[str, Any]:
-    from experiments.specs import recipe_values
-
-    return {} if recipe is None else recipe_values(recipe)

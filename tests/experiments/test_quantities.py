@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.quantities import count, percent, scientific, size
+from experiments.quantities import count, percent, rate, scientific, size
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,8 @@ def test_count(value: float, text: str) -> None:
 
 def test_percent() -> None:
     assert percent(72.449) == "72.4"
+
+
+@pytest.mark.parametrize(("value", "text"), [(3e-3, "3e-3"), (0.3, "3e-1"), (1e-2, "1e-2"), (2.5e-5, "2.5e-5")])
+def test_rate(value: float, text: str) -> None:
+    assert rate(value) == text

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,6 +77,8 @@ def test_a_method_sets_the_fields_of_the_recipe_that_nobody_else_sets(monkeypatc
         ({"task": "rte", "precision": "fp16"}, "T5's activations overflow it"),
         ({"task": "rte", "recipe": "papr"}, "did you mean paper?"),
         ({"task": "rte", "recipe": 3}, "recipe: expected fields of its own, not 3"),
+        ({"task": "rte", "recipe": {"name": "papr", "steps": 3}}, "did you mean paper?"),
+        ({"task": "rte", "recipe": {"name": 3}}, "recipe.name: expected the name of a recipe, not 3"),
         ({"task": "rte", "recipe": {"step": 3}}, "recipe.step: unknown; did you mean steps?"),
         ({"task": "rte", "recipe": {"learning_rate": "fast"}}, "recipe.learning_rate: expected a number"),
         ({"task": "rte", "recipe": {"learning_rate": float("nan")}}, "expected a number, not nan"),
@@ -120,6 +124,28 @@ def test_setting_a_field_of_a_named_recipe_keeps_its_other_fields() -> None:
     assert spec.recipe == Recipe(**{**vars(RECIPES["release"]), "steps": 7})
 
 
+@pytest.mark.parametrize(
+    ("method", "theirs"),
+    [
+        ("bitfit", {"steps": 1000, "learning_rate": 3e-4}),
+        ("layernorm", {"steps": 1000, "learning_rate": 3e-4}),
+        ("prefix-tuning", {"steps": 1000, "learning_rate": 1e-2}),
+        ("adapter", {"steps": 500, "learning_rate": 3e-3}),
+        ("ia3", {}),
+    ],
+)
+def test_the_release_as_its_configuration_files_have_each_method(method: str, theirs: dict[str, float]) -> None:
+    release = Recipe(**{**vars(RECIPES["release"]), **theirs})
+    for recipe in ("release", {"name": "release"}):
+        spec, problems = build_spec({"task": "rte", "method": method, "recipe": recipe})
+        assert problems == []
+        assert spec is not None
+        assert spec.recipe == release
+    values: dict[str, object] = {"task": "rte", "method": method, "recipe": "release"}
+    set_value(values, "recipe.steps", 7)
+    assert build_spec(values)[0] == RunSpec("rte", method=method, recipe=dataclasses.replace(release, steps=7))
+
+
 def test_setting_a_field_leaves_other_holders_of_the_mapping_alone() -> None:
     shared = {"steps": 1}
     values: dict[str, object] = {"recipe": shared}
@@ -143,4 +169,4 @@ def test_merging_twice_changes_nothing_more(base: dict[str, object], changes: di
 
 def test_merging_goes_into_nested_mappings() -> None:
     assert merged({"a": {"x": 1, "y": 2}, "b": 1}, {"a": {"y": 3}}) == {"a": {"x": 1, "y": 3}, "b": 1}
-    assert merged({"recipe": "release"}, {"recipe": {"steps": 3}})["recipe"]["dropout"] == "checkpoint"
+    assert merged({"recipe": "release"}, {"recipe": {"steps": 3}}) == {"recipe": {"name": "release", "steps": 3}}

@@ -54,8 +54,18 @@ def test_methods(tfew: Tfew) -> None:
     assert all(row["summary"] and "\n" not in row["summary"] for row in rows.values())
     assert "in-context" in tfew("methods").out
     assert rows["bitfit"]["recipe"] == {"steps": 300, "learning_rate": 3e-4}
+    assert (rows["bitfit"]["steps"], rows["bitfit"]["learning_rate"]) == (300, 3e-4)
+    assert (rows["ia3"]["steps"], rows["ia3"]["learning_rate"], rows["ia3"]["release"]) == (1000, 3e-3, {})
     assert (rows["lora"]["slotted"], rows["lora"]["mergeable"]) == (True, True)
     assert (rows["full"]["slotted"], rows["adapter"]["mergeable"]) == (False, False)
+
+
+def test_methods_say_where_the_paper_and_the_release_differ(tfew: Tfew) -> None:
+    shown = tfew("methods").out
+    assert "\nbitfit: steps=1000 with --recipe release.\n" in shown
+    assert "\nprefix-tuning: learning_rate=1e-2 with --recipe release." in shown
+    assert "\nadapter: as in the release: none after attention" in shown
+    assert "\nintrinsic-said-20k, intrinsic-said-500k: one projection to the whole backbone" in shown
 
 
 def test_ia3_is_registered(tfew: Tfew) -> None:
