@@ -61,7 +61,8 @@ class Fastfood(nn.Module):
     P is a stack of blocks H G Π H B (Le et al. 2013, Eq. 8) of L x L, L the power of two from `inputs` on, cut to
     `outputs` rows and `inputs` columns: all of θ is in each block, so that every input reaches every output. H is the
     Walsh-Hadamard matrix, B random signs, Π a random permutation, G normal; a block is divided by
-    sqrt(outputs Σ G²) (Aghajanyan et al. 2020). With b = ceil(outputs / L) blocks, time is at most two
+    sqrt(outputs Σ G²) (Aghajanyan et al. 2020; in the release, `outputs` are those of one tensor, as it has a P for
+    each). With b = ceil(outputs / L) blocks, time is at most two
     transforms of b L values, memory 16 b L bytes for B, Π and G and some 3 b L values at a time.
 
     B, Π and G are drawn from the seed by NumPy's `RandomState`, whose streams are frozen (NEP 19): a seed in a file

@@ -44,9 +44,17 @@ class IntrinsicSAIDAdaptation(WeightAdaptation):
     A fastfood projection P of θ gives every tensor its coordinates: n for a vector of n, which move it by
     λ (P θ); in + out for an out x in matrix, which move it by the rank-1 λ u (a + v)ᵀ, where u and v are the two parts
     of P θ (App. D: outer products in place of a projection to all the weights). θ starts at 0, λ at 1, so that nothing
-    moves at the start. a is a random unit vector, from the seed too: without it, as in the release, both
-    factors would be 0 at the start, and no gradient would reach a matrix; with it, matrices begin to move as u does,
-    and a step of θ moves them by the same norm as a full projection would.
+    moves at the start. a is a random unit vector, from the seed too.
+
+    The release does two things otherwise. It has no a: both factors are 0 at the start, no gradient reaches a matrix
+    there, and later a matrix moves by λ u vᵀ, at second order in θ. With a, a matrix moves at first order, as SAID's
+    own weights do, by the norm of λ u. v moves nothing at that order: of D coordinates, all vectors' and all matrices'
+    rows do, so that a step of θ moves the weights by sqrt(1,493,824 / 2,530,176) = 0.77 times the norm by which P
+    moves the D coordinates on T0-3B. And the release draws a projection for each tensor, divided by the root of that
+    tensor's own coordinates; here P is one, divided by sqrt(D), which is the equation of SAID's paper: θ times a
+    random projection to all that is trained, with λ to weigh the tensors. At the same θ the coordinates of a
+    2,048 x 2,048 matrix of T0-3B are therefore sqrt(4,096 / 2,530,176) = 0.04 times the release's. So the learning
+    rate of App. D does not mean the same step as in the release.
 
     θ, λ and the seed are all that is stored: dimensions + 1 values. With D coordinates in all (2,530,176 on T0-3B),
     L the power of two from the size of θ on, and D' = L ceil(D / L), memory is 16 D' + 12 D bytes for what the seed

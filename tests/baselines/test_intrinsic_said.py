@@ -168,3 +168,21 @@ def test_too_few_dimensions_are_refused(make_model: Any) -> None:
 def test_recipe() -> None:
     assert IntrinsicSAID.recipe == SmallIntrinsicSAID.recipe == {"steps": 3000, "learning_rate": 3e-2}
     assert SmallIntrinsicSAID().config.dimensions == 20_000
+
+
+def test_a_step_moves_rows_and_vectors_at_first_order(make_model: Any) -> None:
+    """Weights move by sqrt((rows + vectors) / D) times the norm of the step: 0.77 of it on T0-3B's shapes."""
+
+    def share(model: nn.Module) -> float:
+        moving = sum(p.shape[0] if p.ndim == 2 else p.numel() for p in model.parameters())
+        return float((moving / sum(sum(p.shape) for p in model.parameters())) ** 0.5)
+
+    assert share(empty_backbone("t0-3b")) == pytest.approx(0.77, abs=0.005)
+    model = make_model().double()
+    adaptation = _attach(model).double()
+    generator = torch.Generator().manual_seed(0)
+    adaptation.theta.data.copy_(torch.randn(adaptation.theta.shape, generator=generator) * 1e-6)
+    with torch.no_grad():
+        moved = sum((adaptation.weight(n) - own).square().sum() for n, own in model.named_parameters())
+        step = adaptation.theta.norm()
+    assert float(moved**0.5 / step) == pytest.approx(share(model), rel=0.1)
