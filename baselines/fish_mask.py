@@ -36,7 +36,10 @@ class FishMaskConfig:
 
 
 def empirical_fisher(parameters: list[nn.Parameter], setting: Setting) -> list[Tensor]:
-    """Squared gradients of the total loss, summed over the training examples, each taken alone (release).
+    """Squared gradients of the total loss, summed over the training examples, each taken alone.
+
+    As in the release, but for dropout: the release takes them while training, where dropout is on; `FishMask` takes
+    them without, whatever the recipe, since which weights matter should not hang on what was dropped.
 
     Args:
         parameters: frozen ones of the backbone.
