@@ -1,12 +1,15 @@
 """The registries of methods: a package announces its own through an entry point."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from tfew_pl.errors import UserError
 from tfew_pl.naming import look_up
+from tfew_pl.recipe import Recipe
+from tfew_pl.remarks import Remarks, remarks
 from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT
 
 if TYPE_CHECKING:  # listing methods must not wait for torch
@@ -61,7 +64,8 @@ def method_class(name: str) -> "type[Method]":
     """The class of the registered PEFT method of that name, imported now.
 
     Raises:
-        UserError: there is none (the message names the nearest), or the package that announces it does not give it.
+        UserError: there is none (the message names the nearest), the package that announces it does not give it, or
+            it does not declare what a method must.
     """
     found: type[Method] = _load(name, registered_methods())
     return found
@@ -90,6 +94,57 @@ def get_classifier(name: str, options: Mapping[str, Any] | None = None) -> "Text
 def _load(name: str, registered: Mapping[str, EntryPoint]) -> Any:
     point = look_up("method", name, registered)
     try:
-        return point.load()
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"method {name}: its entry point {point.value} cannot be imported ({error})") from error
+        found = point.load()
+    except Exception as error:  # a package of somebody else's may fail in any way
+        what = str(error) if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
+        raise UserError(f"method {name}: its entry point {point.value} cannot be imported ({what})") from error
+    if problems := list(_undeclared(name, found, point.group)):
+        raise UserError(f"method {name}: {point.value} is no method that can be used: {'; '.join(problems)}")
+    return found
+
+
+def _undeclared(name: str, found: Any, group: str) -> Iterator[str]:
+    """What keeps a registered class from being used."""
+    base: type
+    if group == ENTRY_POINTS:
+        from tfew_pl.method import Method
+
+        base = Method
+    else:
+        from tfew_pl.text_classifier import TextClassifier
+
+        base = TextClassifier
+    if not (isinstance(found, type) and issubclass(found, base)):
+        yield f"it is no subclass of {base.__module__}.{base.__name__}"
+        return
+    own = getattr(found, "name", None)
+    if own != name:
+        yield f"its entry point is called {name} and its `name` is {own!r}: give both one name"
+    summary = getattr(found, "summary", None)
+    if not isinstance(summary, str) or not summary.strip() or "\n" in summary:
+        yield "it has no `summary` of one line"
+    yield from _config_problems(getattr(found, "Config", None))
+    yield from _recipe_problems(found)
+    if abstract := sorted(getattr(found, "__abstractmethods__", ())):
+        yield f"it does not define {', '.join(abstract)}"
+
+
+def _config_problems(config: Any) -> Iterator[str]:
+    if not (isinstance(config, type) and dataclasses.is_dataclass(config)):
+        yield "its `Config` is no dataclass"
+        return
+    missing = dataclasses.MISSING
+    for field in dataclasses.fields(config):
+        if field.default is missing and field.default_factory is missing:
+            yield f"its `Config` has no default for {field.name}"
+
+
+def _recipe_problems(found: Any) -> Iterator[str]:
+    if not isinstance(said := remarks(found), Remarks):
+        yield f"its `remarks` are no {Remarks.__module__}.{Remarks.__name__}"
+        return
+    for values in (getattr(found, "recipe", {}), said.release):
+        try:
+            Recipe(**values)
+        except (TypeError, UserError) as error:
+            yield f"{values!r} are no fields of a recipe ({error})"

@@ -1,12 +1,14 @@
 """`tfew methods`: the ways to solve a task."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import typer
 
 from experiments.output import JSON, Column, show_json, show_table
 from experiments.quantities import rate
+from tfew_pl.errors import UserError
 
 _COLUMNS = (
     Column("name", "method"),
@@ -18,52 +20,76 @@ _COLUMNS = (
     Column("summary", "what it is"),
     Column("options", "options", show=", ".join),
 )
+_NOTHING: dict[str, Any] = {
+    "trains": False,
+    "slotted": None,
+    "mergeable": None,
+    "options": [],
+    "recipe": {},
+    "steps": None,
+    "learning_rate": None,
+    "release": {},
+    "built": "",
+}
+"""Of a method of which there is nothing to say."""
 
 
 def rows() -> list[dict[str, Any]]:
-    """A row a method: the two that train nothing, then the registered ones by name, PEFT methods before others."""
-    import dataclasses
+    """A row a method: the two that train nothing, then the registered ones by name, PEFT methods before others.
 
-    from tfew_pl.recipe import Recipe
+    Of one whose package does not give it, `problem` says why; it is no key of the others.
+    """
     from tfew_pl.registry import classifier_class, method_class, registered_classifiers, registered_methods
-    from tfew_pl.remarks import remarks
     from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT
 
     untrained = {
         ZERO_SHOT: "the backbone as it is: no example of the task is seen",
         IN_CONTEXT: "few-shot examples stand in the input, nothing is trained (Brown et al. 2020)",
     }
-    nothing: dict[str, Any] = {"trains": False, "slotted": None, "mergeable": None, "options": [], "recipe": {}}
-    nothing |= {"steps": None, "learning_rate": None, "release": {}, "built": ""}
-    listed: list[dict[str, Any]] = [
-        {"name": name, "summary": summary, **nothing} for name, summary in untrained.items()
+    return [
+        *({**_NOTHING, "name": name, "summary": summary} for name, summary in untrained.items()),
+        *(_usable(name, method_class, _method) for name in sorted(registered_methods())),
+        *(_usable(name, classifier_class, _classifier) for name in sorted(registered_classifiers())),
     ]
 
-    def options(config: type[Any]) -> list[str]:
-        return [f"{field.name}={field.default}" for field in dataclasses.fields(config)]
 
-    for name in sorted(registered_methods()):
-        method = method_class(name)
-        recipe, said = Recipe(**method.recipe), remarks(method)
-        listed.append(
-            {
-                "name": name,
-                "summary": method.summary,
-                "trains": True,
-                "slotted": method.slotted,
-                "mergeable": method.mergeable,
-                "options": options(method.Config),
-                "recipe": dict(method.recipe),
-                "steps": recipe.steps,
-                "learning_rate": recipe.learning_rate,
-                "release": dict(said.release),
-                "built": said.built,
-            }
-        )
-    for name in sorted(registered_classifiers()):
-        own = classifier_class(name)
-        listed.append({**nothing, "name": name, "summary": own.summary, "trains": True, "options": options(own.Config)})
-    return listed
+def _usable(name: str, load: Callable[[str], Any], describe: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    """A registered method's row; a package that cannot be used must not keep the others from being listed."""
+    try:
+        found = load(name)
+    except UserError as error:
+        return {**_NOTHING, "name": name, "trains": None, "summary": f"cannot be used: {error}", "problem": str(error)}
+    return {**_NOTHING, "name": name, "trains": True, "summary": found.summary, **describe(found)}
+
+
+def _method(method: Any) -> dict[str, Any]:
+    from tfew_pl.recipe import Recipe
+    from tfew_pl.remarks import remarks
+
+    recipe, said = Recipe(**method.recipe), remarks(method)
+    return {
+        "slotted": method.slotted,
+        "mergeable": method.mergeable,
+        "options": _options(method.Config),
+        "recipe": dict(method.recipe),
+        "steps": recipe.steps,
+        "learning_rate": recipe.learning_rate,
+        "release": dict(said.release),
+        "built": said.built,
+    }
+
+
+def _classifier(classifier: Any) -> dict[str, Any]:
+    return {"options": _options(classifier.Config)}
+
+
+def _options(config: type[Any]) -> list[str]:
+    """Fields with their defaults; `registry` has seen to it that each has one."""
+
+    def default(field: dataclasses.Field[Any]) -> Any:
+        return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+    return [f"{field.name}={default(field)}" for field in dataclasses.fields(config)]
 
 
 def notes(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
