@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tfew_pl.registry import registered_methods
 
@@ -53,10 +54,11 @@ factors 4,224, biases 2,112), 96 or 48 of them, and 249,856 of layer norms. With
 def counted() -> dict[str, dict[str, int]]:
     from experiments.commands.params import counts
 
-    found, backbone, weights = counts("t0-3b")
-    assert backbone == 2_849_757_184
-    assert (weights["fp32"], weights["bf16"]) == (4 * backbone, 2 * backbone)
-    return found
+    found = counts("t0-3b")
+    assert found.backbone == 2_849_757_184
+    assert (found.weight_bytes["fp32"], found.weight_bytes["bf16"]) == (4 * found.backbone, 2 * found.backbone)
+    assert not found.problems
+    return found.methods
 
 
 def test_every_registered_method_is_counted(counted: dict[str, dict[str, int]]) -> None:
@@ -109,6 +111,29 @@ def test_the_command_prints_both_ways(tfew: Tfew) -> None:
     shown = tfew("params", "--backbone", "t5-small", "--method", "ia3").out
     assert "43,008" in shown
     assert "t5-small: 60,506,624 parameters; its weights take 242 MB in fp32, 121 MB in bf16, " in shown
+
+
+def test_what_differs_from_the_paper_is_said_below(tfew: Tfew, counted: dict[str, dict[str, int]]) -> None:
+    shown = tfew("params").out
+    for name in ("compacter", "compacter++"):
+        (line,) = (line for line in shown.splitlines() if line.startswith(f"{name}: "))
+        assert {"compacter": "807K", "compacter++": "540K"}[name] in line
+        assert "6,464 (rules 128, factors 4,224, biases 2,112), and 249,856 of layer norms" in line
+    (line,) = (line for line in shown.splitlines() if line.startswith("prefix-tuning: "))
+    prefix = counted["prefix-tuning"]
+    assert f"dropped after training: {prefix['trainable'] - prefix['stored']:,} values" in line
+    assert f"576 x 1,024 = {prefix['stored']:,}" in line
+    assert f"bitfit: {counted['bitfit']['inference_extra']:,} of biases and 249,856 of layer norms" in shown
+    assert "ia3: " not in shown, "of which the paper's number is its own"
+
+
+def test_the_adapters_of_the_papers_text_are_as_many_as_is_said(tfew: Tfew) -> None:
+    from tfew_pl.registry import get_method
+    from tfew_pl.shapes import empty_backbone
+
+    adapter = get_method("adapter", {"after_attention": True})
+    number = adapter.attach(empty_backbone("t0-3b"), generator=torch.Generator()).counts().trainable
+    assert f"after_attention=True trains {number:,}" in tfew("params", "--method", "adapter").out
 
 
 def test_an_unknown_backbone_is_named(tfew: Tfew) -> None:
