@@ -1,4 +1,4 @@
-"""The README's method of one's own: its package, as it stands there, is listed, counted and trained."""
+"""The README's method of one's own: its package, as it stands there, is listed, counted, trained, and compared."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 SECTION = (ROOT / "README.md").read_text(encoding="utf-8").split("### A method of your own")[1]
@@ -57,6 +58,47 @@ def test_it_is_trained(tfew: Run, backbone_folder: Path, tmp_path: Path) -> None
     found: dict[str, Any] = json.loads(tfew(*arguments.split(), *limits.split()))
     assert found["spec"]["method"] == "gains"
     assert found["costs"]["trained_parameters"] == 4
+
+
+@pytest.fixture(scope="module")
+def grid(tfew: Run, backbone_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The README's grid, run in few steps on one task and two splits of a tiny backbone."""
+    folder = tmp_path_factory.mktemp("grid")
+    content = yaml.safe_load(_block("yaml"))
+    content["store"] = str(folder / "records")
+    content["defaults"] = {
+        "backbone": str(backbone_folder),
+        "recipe": {"steps": 2},
+        "shots": 8,
+        "evaluation": {"examples": 2, "templates": 1},
+    }
+    for variant in content["variants"]:
+        variant["sweep"] = {"task": ["copa"], "seed": [0, 1]}
+    file = folder / "gains.yaml"
+    file.write_text(yaml.safe_dump(content))
+    tfew("grid", str(file), "--workers", "1")
+    return file
+
+
+def test_a_grid_of_it_is_a_table(tfew: Run, grid: Path) -> None:
+    rows = json.loads(tfew("table", str(grid), "--json"))
+    assert [(row["method"], row["runs"], row["missing_runs"]) for row in rows] == [("Gains", 2, 0), ("LoRA", 2, 0)]
+    assert rows[0]["trained_parameters"] == 4
+    assert (rows[0]["difference"], rows[1]["difference"] is None) == (None, False)
+    assert {row["paper_accuracy"] for row in rows} == {None}
+    shown = tfew("table", str(grid))
+    assert shown.startswith("Accuracy of the grid gains\n")
+    assert "paper" not in shown
+
+
+def test_it_is_on_the_leaderboard(tfew: Run, grid: Path, tmp_path: Path) -> None:
+    arguments = ("--store", str(grid.parent / "records"), "--submissions", str(tmp_path / "none"))
+    rows = json.loads(tfew("leaderboard", "build", *arguments, "--json"))
+    assert {row["method"] for row in rows} == {"gains", "lora"}
+    assert all(len(task["runs"]) == 2 for row in rows for task in row["tasks"])
+    page = tmp_path / "index.html"
+    tfew("leaderboard", "build", *arguments, "--out", str(page))
+    assert "gains" in page.read_text(encoding="utf-8")
 
 
 def test_it_takes_about_twenty_lines() -> None:

@@ -1,4 +1,4 @@
-"""`tfew table`: the paper's tables from finished runs."""
+"""`tfew table`: the paper's tables from finished runs, and that of a grid of one's own."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,21 +18,30 @@ ALL = "all"
 
 
 def definition(number: int | str) -> "Definition":
-    """How the table of that number is made.
+    """How the table of that number, or of that grid, is made.
 
     Raises:
         UserError: there is none.
     """
-    from experiments.tables.catalog import TABLES
+    from experiments.grid import find_grid
+    from experiments.tables.catalog import TABLES, of_grid
 
     made = {str(number): table for number, table in TABLES.items()}.get(str(number))
-    if made is None:
-        raise UserError(f"there is no table {number} here; there are {', '.join(map(str, sorted(TABLES)))}")
-    return made
+    if made is not None:
+        return made
+    try:
+        find_grid(str(number))
+    except UserError as error:
+        there = ", ".join(map(str, sorted(TABLES)))
+        raise UserError(f"there is no table {number} here; there are {there}, and those of grid files") from error
+    of_paper = (table for table in TABLES.values() if table.grid == number)
+    return next(of_paper, None) or of_grid(str(number))
 
 
 def command(
-    number: Annotated[str, typer.Argument(help="Of the table in the paper, 1 to 11; or all.")],
+    number: Annotated[
+        str, typer.Argument(metavar="NUMBER", help="Of the table in the paper, 1 to 11; or all; or a grid file.")
+    ],
     store: Store = None,
     backbone: Backbone = None,
     data: Data = None,
@@ -52,7 +61,8 @@ def command(
     """Make a table of the paper, ours beside the published numbers, from finished runs.
 
     Cells whose runs are missing say so. Files in every format are written beside what is printed, and the figure
-    where the paper draws one of the same runs; with --json only if --out is given.
+    where the paper draws one of the same runs; with --json only if --out is given. Of a grid file, a row is a variant,
+    compared with the first one; its table's files are written only if --out is given.
 
     Examples:
         tfew table 1
@@ -60,29 +70,30 @@ def command(
         tfew table 4 --format latex
         tfew table 1 --backbone t0-3b --data hub
         tfew table all
+        tfew table my-grid.yaml
     """
     from experiments.claims import CONTROL
     from experiments.finished import Selection, find_finished, progress
     from experiments.tables.catalog import TABLES
 
-    definitions = list(TABLES.values()) if number == ALL else [definition(number)]
+    definitions = {str(n): made for n, made in TABLES.items()} if number == ALL else {number: definition(number)}
     selection = Selection(store, backbone, data)
     if unfinished:
-        names = [made.grid for made in definitions] + [CONTROL] * (number == ALL)
+        names = [made.grid for made in definitions.values()] + [CONTROL] * (number == ALL)
         found = [progress(name, selection) for name in dict.fromkeys(names)]
         grids = [grid.grid for grid in found if grid.found < grid.asked]
         show_json(grids) if json else typer.echo("".join(f"{name}\n" for name in grids), nl=False)
         return
     shown: dict[str, Any] = {}
-    for made in definitions:
+    for key, made in definitions.items():
         runs = find_finished(made.grid, selection)
         runs.warn()
         table = made.build(runs.variants)
         if json:
-            shown[str(made.number)] = _with_tasks(table)
+            shown[key] = _with_tasks(table)
         else:
             typer.echo(_formatted(made, table, runs.command, form), nl=False)
-        if runs.found and (out is not None or not json):
+        if runs.found and (out is not None or not (json or made.number is None)):
             files = _write(made, table, runs, out or selection.folder)
             typer.echo(f"Wrote {', '.join(map(str, files))}", err=True)
     if json:
@@ -123,7 +134,7 @@ def _write(made: "Definition", table: "Table", runs: "Finished", folder: Path) -
     from experiments.figures.catalog import FIGURES, write_figure
     from experiments.tables.block import to_csv
 
-    name = f"table{made.number}"
+    name = Path(made.grid).stem if made.number is None else f"table{made.number}"
     forms: dict[str, Format] = {".md": "markdown", ".tex": "latex", ".html": "html", ".csv": "csv"}
     texts = {f"{name}{ending}": _formatted(made, table, runs.command, form) for ending, form in forms.items()}
     texts[f"{name}_tasks.csv"] = to_csv(table.task_values())

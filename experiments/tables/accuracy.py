@@ -1,4 +1,4 @@
-"""Tables 3 to 10: accuracy by method and dataset, ours beside the paper's."""
+"""Accuracy by method and dataset: Tables 3 to 10, ours beside the paper's, and those of grids of one's own."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,10 +22,11 @@ class Layout:
     A row of the paper stands beside the variant of the grid that has its name.
     """
 
-    number: int
+    number: int | None
+    """None for a grid of one's own, of which the paper has nothing."""
     title: str
     papers: str
-    """Backbone and tasks of the paper's numbers."""
+    """Backbone and tasks of the paper's numbers; empty where it has none."""
     reference: str
     """The row with which the others are compared."""
     renamed: Mapping[str, str] = field(default_factory=dict)
@@ -34,6 +35,16 @@ class Layout:
     """On the paper's numbers."""
     parameter_counts: bool = False
     """Whether the rows differ in how many parameters they train."""
+
+    @property
+    def published(self) -> bool:
+        """Whether the paper has such a table."""
+        return self.number is not None
+
+    @property
+    def label(self) -> str:
+        """What the table is called."""
+        return self.title if self.number is None else f"Table {self.number}"
 
 
 @dataclass(frozen=True)
@@ -100,7 +111,7 @@ class AccuracyTable:
             "runs": ours.runs if ours else None,
             "missing_runs": ours.missing if ours else None,
         }
-        if self.layout.parameter_counts:
+        if self.layout.parameter_counts and self.layout.published:
             values["paper_trained_parameters"] = published.parameter_counts().get(row.name)
         return values
 
@@ -140,7 +151,7 @@ def accuracy_table(layout: Layout, variants: Sequence[Variant]) -> AccuracyTable
     Raises:
         ValueError: a variant's runs are not of one method.
     """
-    printed = dict(published.accuracies(layout.number))
+    printed = {} if layout.number is None else dict(published.accuracies(layout.number))
     reference = next((variant for variant in variants if variant.name == layout.reference), None)
     rows = []
     for variant in variants:

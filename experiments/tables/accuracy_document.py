@@ -1,4 +1,4 @@
-"""Tables 3 to 10 for people: what each row gains over the reference row, then every dataset."""
+"""Tables of accuracies for people: what each row gains over the reference row, then every dataset."""
 
 from collections.abc import Iterator, Sequence
 
@@ -25,6 +25,7 @@ from tfew_pl.tasks import get_task
 
 _DATASETS_A_BLOCK = 6
 """As in the paper, whose tables of eleven datasets are broken in two."""
+_OF_THE_PAPER = "; the paper's mean is that of its printed medians"
 
 
 def document(table: AccuracyTable, command: str) -> Document:
@@ -49,26 +50,32 @@ def _signed(value: float | None) -> str:
 
 
 def _summary(table: AccuracyTable) -> Block:
-    counted = table.layout.parameter_counts
+    counted, layout = table.layout.parameter_counts, table.layout
+    paper = range(1 if layout.published else 0)  # columns of the paper's beside each of ours
     rows = []
     for row in table.rows:
         cells = [_name(row)]
         if counted:
-            cells += _counts(row)
-        paper = table.paper_mean(row)
-        cells += [mean(row.ours) if row.ours else NONE, NONE if paper is None else percent(paper)]
-        cells += [*_difference(table, row), _signed(table.paper_difference(row))]
+            cells += [_count(row), *(_paper_count(row) for _ in paper)]
+        printed = table.paper_mean(row)
+        cells += [mean(row.ours) if row.ours else NONE, *(NONE if printed is None else percent(printed) for _ in paper)]
+        cells += [*_difference(table, row), *(_signed(table.paper_difference(row)) for _ in paper)]
         rows.append(tuple(cells))
-    header = ["method", *(("parameters\ntrained", "\npaper") if counted else ()), "mean\n(IQR)", "\npaper"]
-    header += ["difference\n[95 % interval]", "tasks\nbetter : worse", "\npaper"]
-    return Block(f"Table {table.layout.number}: {table.layout.title}", tuple(header), tuple(rows))
+    theirs = ["\npaper" for _ in paper]
+    header = ["method", *(("parameters\ntrained", *theirs) if counted else ()), "mean\n(IQR)", *theirs]
+    header += ["difference\n[95 % interval]", "tasks\nbetter : worse", *theirs]
+    title = f"{layout.label}: {layout.title}" if layout.published else layout.label
+    return Block(title, tuple(header), tuple(rows))
 
 
-def _counts(row: Row) -> list[str]:
+def _count(row: Row) -> str:
     ours = row.ours.costs.get("trained_parameters") if row.ours else None
+    return (MISSING if row.ours else NONE) if ours is None else count(ours)
+
+
+def _paper_count(row: Row) -> str:
     paper = published.parameter_counts().get(row.name)
-    absent = MISSING if row.ours else NONE
-    return [absent if ours is None else count(ours), NONE if paper is None else _printed_count(paper)]
+    return NONE if paper is None else _printed_count(paper)
 
 
 def _printed_count(parameters: float) -> str:
@@ -97,7 +104,7 @@ def _datasets(table: AccuracyTable, tasks: Sequence[str], *, continued: bool) ->
             rows.append((name, *(_printed(row.paper.get(task)) for task in tasks)))
     chance = ("chance", *(percent(100 * get_task(task).chance) for task in tasks))
     titles = tuple(get_task(task).title for task in tasks)
-    title = f"Table {table.layout.number} by dataset: median (IQR){', continued' if continued else ''}"
+    title = f"{table.layout.label} by dataset: median (IQR){', continued' if continued else ''}"
     return Block(title, ("method", *titles), (*rows, chance), last_apart=True)
 
 
@@ -112,7 +119,7 @@ def _notes(table: AccuracyTable, command: str) -> Iterator[str]:
     measured, reference = table.measured, table.layout.reference
     yield (
         "Accuracy in percent: for each dataset the median over few-shot splits and templates, then the mean over "
-        f"{plural(str(len(table.tasks)), 'dataset')}; the paper's mean is that of its printed medians. "
+        f"{plural(str(len(table.tasks)), 'dataset')}{_OF_THE_PAPER if table.layout.published else ''}. "
         "IQR: 75th less 25th percentile, likewise."
     )
     yield from unfinished(measured, command)
@@ -123,7 +130,7 @@ def _notes(table: AccuracyTable, command: str) -> Iterator[str]:
             f"{100 * LEVEL:.0f} % bootstrap interval over splits, templates and examples."
         )
     if table.layout.parameter_counts:
-        yield from _dropped(measured)
+        yield from _dropped(measured, ", which the paper counts" if table.layout.published else "")
     yield from samples(measured)
     yield from pocket(measured, table.layout.papers)
     yield from table.layout.notes
@@ -131,9 +138,9 @@ def _notes(table: AccuracyTable, command: str) -> Iterator[str]:
         yield f"{NOT_OURS} As published, not run here."
 
 
-def _dropped(measured: Sequence[tuple[str, Measured]]) -> Iterator[str]:
+def _dropped(measured: Sequence[tuple[str, Measured]], ending: str) -> Iterator[str]:
     """Methods that do not keep all that they train; those that keep more have places beside the values."""
     for name, ours in measured:
         trained, kept = ours.costs.get("trained_parameters", 0), ours.kept_parameters
         if 0 < kept < trained:
-            yield f"{name} trains {count(trained)} parameters and keeps {count(kept)}, which the paper counts."
+            yield f"{name} trains {count(trained)} parameters and keeps {count(kept)}{ending}."

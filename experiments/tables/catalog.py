@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from experiments.tables import accuracy_document, raft, table1_document
 from experiments.tables.accuracy import Layout, accuracy_table
 from experiments.tables.block import Document
+from experiments.tables.own_grid import own_table
 from experiments.tables.table1 import table1
 from experiments.tables.variants import Variant
 
@@ -28,9 +30,10 @@ class Table(Protocol):
 class Definition:
     """How a table is made."""
 
-    number: int
+    number: int | None
+    """In the paper; None for a grid of one's own."""
     grid: str
-    """The shipped grid of its runs."""
+    """The shipped grid of its runs, or a file."""
     build: Callable[[Sequence[Variant]], Any]
     """From the grid's variants to the `Table`, a pure function."""
     document: Callable[[Any, str], Document]
@@ -90,5 +93,15 @@ TABLES = {
         ),
         Definition(11, "table2", raft.raft_table, raft.table11),
     )
+    if definition.number is not None
 }
 """The tables that can be made, by their number in the paper."""
+
+
+def of_grid(name: str) -> Definition:
+    """The table of a grid that is none of the paper's, in the form of its tables of accuracies.
+
+    Args:
+        name: of the grid file, or of a shipped grid.
+    """
+    return Definition(None, name, partial(own_table, Path(name).stem), accuracy_document.document)

@@ -94,13 +94,11 @@ def pocket(rows: Sequence[tuple[str, Measured]], papers: str) -> Iterator[str]:
 
     Args:
         rows: ours.
-        papers: backbones and tasks of the paper's numbers.
+        papers: backbones and tasks of the paper's numbers; empty where there are none.
     """
     if any(ours.data == POCKET for _, ours in rows):
-        yield (
-            "Ours: pocket backbones on generated tasks in the real ones' schemas. "
-            f"The paper's: {papers}. Compare the order of the methods, not the numbers."
-        )
+        beside = f"The paper's: {papers}. Compare the order of the methods, not the numbers." if papers else ""
+        yield f"Ours: pocket backbones on generated tasks in the real ones' schemas. {beside}".strip()
 
 
 def unfinished(rows: Sequence[tuple[str, Measured]], command: str) -> Iterator[str]:

@@ -156,9 +156,36 @@ def test_replacements_are_passed_on(tfew: Tfew, grid: experiments.grid.Grid, tmp
     assert {row["backbone"] for row in json.loads(result.out)[:3]} == {"t0-3b", "t5-lm-xl"}
 
 
+def test_a_grid_file_is_a_table_without_the_paper(tfew: Tfew, store: RunStore, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "{name: m, description: d, variants: [{name: Mine, method: ia3, sweep: {task: all, seed: [0, 1]}}]}"
+    )
+    arguments = ("table", str(file), "--store", str(store.folder))
+    (row,) = json.loads(tfew(*arguments, "--json").out)
+    assert (row["method"], row["runs"], row["missing_runs"], row["paper_accuracy"]) == ("Mine", 22, 0, None)
+    before = sorted(store.folder.parent.iterdir())
+    shown = tfew(*arguments)
+    assert shown.out.startswith("Accuracy of the grid mine\n")
+    assert sorted(store.folder.parent.iterdir()) == before, "nothing takes the place of other files"
+    tfew(*arguments, "--out", str(tmp_path / "out"))
+    endings = ("csv", "html", "md", "tex")
+    expected = sorted([*(f"mine.{ending}" for ending in endings), "mine_tasks.csv"])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == expected
+
+
+def test_a_shipped_grid_is_its_table(tfew: Tfew, store: RunStore) -> None:
+    flags = ("--store", str(store.folder), "--json")
+    assert tfew("table", "table1", *flags) == tfew("table", "1", *flags)
+
+
 def test_unknown_table(tfew: Tfew) -> None:
     there = ", ".join(map(str, sorted(experiments.tables.catalog.TABLES)))
-    assert tfew("table", "12") == (2, "", f"tfew: there is no table 12 here; there are {there}\n")
+    assert tfew("table", "12") == (
+        2,
+        "",
+        f"tfew: there is no table 12 here; there are {there}, and those of grid files\n",
+    )
 
 
 def test_an_unwritable_folder_is_one_line(tfew: Tfew, store: RunStore, tmp_path: Path) -> None:
