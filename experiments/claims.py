@@ -103,12 +103,14 @@ def _compared(evidence: Evidence, grid: str, ours: str, reference: str, resample
 
 
 def _sentence(ours: str, reference: str, found: Comparison) -> str:
-    difference, tasks = found.difference, "1 task" if found.tasks == 1 else f"{found.tasks} tasks"
-    place = "below" if difference.value < 0 else "above"
+    """In words, the interval counted in the direction that they name."""
+    tasks = "1 task" if found.tasks == 1 else f"{found.tasks} tasks"
+    difference, low, high, place = found.difference.value, found.difference.low, found.difference.high, "above"
+    if difference < 0:
+        difference, low, high, place = -difference, -high, -low, "below"
     return (
-        f'"{ours}" is {abs(difference.value):.1f} points {place} "{reference}" '
-        f"[{difference.low:+.1f}, {difference.high:+.1f}] on the mean of {tasks}, better on {found.better} and worse "
-        f"on {found.worse}"
+        f'"{ours}" is {difference:.1f} points [{low:.1f}, {high:.1f}] {place} "{reference}" on the mean of {tasks}, '
+        f"better on {found.better} and worse on {found.worse}"
     )
 
 

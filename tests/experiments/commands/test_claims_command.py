@@ -43,7 +43,7 @@ def test_the_page_is_written_beside_the_tables(tfew: Tfew, record: Callable[...,
     result = tfew("claims", *store)
     assert (result.code, result.err) == (0, f"Wrote {tmp_path / 'README.md'}\n")
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
-    assert '**pre-training the vectors improves (IA)3** (Section 3.4): "(IA)3 + PT" is 40.0 points above' in page
+    assert '**pre-training the vectors improves (IA)3** (Section 3.4): "(IA)3 + PT" is 40.0 points [' in page
     assert "| 110 of 110 | `tfew table 8` |" in page  # no such file stands beside the page
     result = tfew("claims", *store, "--json", "--out", str(tmp_path / "other"))
     assert (tmp_path / "other" / "README.md").read_text(encoding="utf-8") == page

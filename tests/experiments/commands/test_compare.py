@@ -124,6 +124,18 @@ def store(predicted: Variants, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     return str(tmp_path)
 
 
+@pytest.mark.parametrize(("flag", "value"), [("backbone", "pocket-lm"), ("data", "pocket-dev")])
+def test_of_other_runs(tfew: Tfew, predicted: Variants, store: str, flag: str, value: str) -> None:
+    asked = ("compare", "table1", "--store", store, f"--{flag}", value, "--json")
+    assert f"make them with: tfew grid table1 --{flag} {value} --store {store}" in tfew(*asked).err
+    found = {(r.spec.task, r.spec.method, r.spec.seed): r for records in predicted.values() for r in records}
+    for run in experiments.grid.load_grid(experiments.grid.find_grid("table1"), **{flag: value}).runs:
+        if run.spec.task in ("rte", "cb"):
+            record = found[run.spec.task, run.spec.method, run.spec.seed]
+            RunStore(Path(store)).save(dataclasses.replace(record, spec=run.spec))
+    assert json.loads(tfew(*asked).out)["ranking"]["tasks"] == 2  # the store has three of the grid's own
+
+
 def test_the_command_prints_both_ways(tfew: Tfew, store: str) -> None:
     values = json.loads(tfew("compare", "table1", "--store", store, "--json").out)
     assert values["reference"] == "T-Few"
