@@ -12,7 +12,6 @@ from tfew_pl.errors import UserError
 from tfew_pl.naming import look_up
 from tfew_pl.recipe import RECIPES, RELEASE, Recipe, without
 from tfew_pl.registry import check_method, classifier_class, method_class, registered_classifiers, registered_methods
-from tfew_pl.remarks import remarks
 from tfew_pl.spec import RunSpec
 from tfew_pl.tasks import get_task
 
@@ -112,7 +111,7 @@ def named_recipe(name: str, method: str) -> dict[str, Any]:
     fields = {key: value for key, value in recipe.items() if value != default[key]}
     if name != RELEASE or method == RunSpec.method or method not in registered_methods():
         return fields
-    return {**fields, **remarks(method_class(method)).release}
+    return {**fields, **method_class(method).remarks.release}
 
 
 def task_recipe(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from experiments.cli import app, main
 from experiments.quantities import rate
 from tfew_pl.recipe import INGREDIENTS, RECIPES
 from tfew_pl.registry import method_class, registered_methods
-from tfew_pl.remarks import remarks
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -132,7 +131,7 @@ def _methods_table() -> dict[str, tuple[str, ...]]:
 def test_the_methods_differ_where_their_table_says(name: str) -> None:
     """What is trained otherwise by `--recipe release` is there, with both values; and nothing else is."""
     row, method = _methods_table().get(name), method_class(name)
-    release = remarks(method).release
+    release = method.remarks.release
     if row is None:
         assert name in ("full", "ia3"), "of which paper and release say the same"
         assert not release

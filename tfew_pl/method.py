@@ -22,6 +22,7 @@ from tfew_pl.entries import Entries
 from tfew_pl.errors import UserError
 from tfew_pl.options import configure
 from tfew_pl.quantization import is_quantized
+from tfew_pl.remarks import Remarks
 from tfew_pl.setting import Setting
 
 
@@ -252,6 +253,8 @@ class Method(ABC):
     """A frozen dataclass; its defaults are the paper's hyperparameters."""
     recipe: ClassVar[Mapping[str, Any]] = {}
     """Fields of the recipe that the paper sets for this method (App. D); explicit values win."""
+    remarks: ClassVar[Remarks] = Remarks()
+    """Where the paper, its released code and this class are not the same."""
     slotted: ClassVar[bool] = True
     """Whether it can hold several slots."""
     mergeable: ClassVar[bool] = False

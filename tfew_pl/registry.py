@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tfew_pl.errors import UserError
 from tfew_pl.naming import look_up
 from tfew_pl.recipe import Recipe
-from tfew_pl.remarks import Remarks, remarks
+from tfew_pl.remarks import Remarks
 from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT
 
 if TYPE_CHECKING:  # listing methods must not wait for torch
@@ -140,7 +140,7 @@ def _config_problems(config: Any) -> Iterator[str]:
 
 
 def _recipe_problems(found: Any) -> Iterator[str]:
-    if not isinstance(said := remarks(found), Remarks):
+    if not isinstance(said := getattr(found, "remarks", Remarks()), Remarks):
         yield f"its `remarks` are no {Remarks.__module__}.{Remarks.__name__}"
         return
     for values in (getattr(found, "recipe", {}), said.release):

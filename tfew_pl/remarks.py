@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Remarks:
-    """Declared by a method's class as `remarks`; a class without has nothing to say."""
+    """Declared by a method's class as `remarks`; by default there is nothing to say."""
 
     release: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the recipe that the released code sets otherwise than the method's `recipe`: what `--recipe release`
@@ -17,9 +17,3 @@ class Remarks:
     `tfew methods`."""
     counted: str = ""
     """What its parameters are where the paper counts others; a line for `tfew params`, of T0-3B."""
-
-
-def remarks(method: type) -> Remarks:
-    """Those of a method's class."""
-    found: Remarks = getattr(method, "remarks", Remarks())
-    return found

@@ -64,9 +64,8 @@ def _usable(name: str, load: Callable[[str], Any], describe: Callable[[Any], dic
 
 def _method(method: Any) -> dict[str, Any]:
     from tfew_pl.recipe import Recipe
-    from tfew_pl.remarks import remarks
 
-    recipe, said = Recipe(**method.recipe), remarks(method)
+    recipe, said = Recipe(**method.recipe), method.remarks
     return {
         "slotted": method.slotted,
         "mergeable": method.mergeable,

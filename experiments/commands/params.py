@@ -112,9 +112,8 @@ def command(
 def _remarks(methods: Iterable[str]) -> Iterator[str]:
     """What each method's counts are where the paper's are others; once where several share it."""
     from tfew_pl.registry import method_class
-    from tfew_pl.remarks import remarks
 
     names: dict[str, list[str]] = {}
     for name in methods:
-        names.setdefault(remarks(method_class(name)).counted, []).append(name)
+        names.setdefault(method_class(name).remarks.counted, []).append(name)
     return (f"{', '.join(of)}: {line}." for line, of in names.items() if line)
