@@ -86,7 +86,7 @@ class Leases(AbstractContextManager["Leases"]):
         if self._heart.is_alive():
             self._heart.join()
         with suppress(OSError):
-            self.release(list(self._held))
+            self._remove_links()
             self._file.unlink(missing_ok=True)
 
     def take(self, names: Iterable[str]) -> bool:
@@ -111,6 +111,14 @@ class Leases(AbstractContextManager["Leases"]):
             path = self._held.pop(name, None)
             if path is not None:
                 path.unlink(missing_ok=True)
+
+    def _remove_links(self) -> None:
+        """Gives back all leases, also one that an interruption kept from being noted when its link had been made."""
+        for path in self.folder.glob("[!.]*.*"):
+            with suppress(FileNotFoundError):  # others' come and go
+                if path.samefile(self._file):
+                    path.unlink()
+        self._held.clear()
 
     def _take(self, name: str) -> bool:
         there = _generations(self.folder, name)

@@ -71,6 +71,26 @@ def test_at_the_end_everything_is_given_back(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_an_interruption_left_half_taken_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C may come when the link is made and not yet noted."""
+    link = os.link
+
+    def interrupted(source: Path, target: Path) -> None:
+        link(source, target)
+        raise KeyboardInterrupt
+
+    def work() -> None:
+        with Leases(tmp_path) as leases:
+            assert leases.take(["a"])
+            monkeypatch.setattr(module.os, "link", interrupted)
+            leases.take(["b"])
+
+    make_foreign(tmp_path, "c")
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert [path.name for path in tmp_path.iterdir()] == ["c.0"], "all of its own is gone, another's lease stays"
+
+
 def test_a_dead_process_of_this_machine_holds_nothing(mine: Leases, tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path; from tfew_pl.leases import Leases\n"
