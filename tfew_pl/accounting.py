@@ -35,19 +35,20 @@ def _without_gradients(module: TFewModule) -> Iterator[None]:
 
 
 def count_flops(run: PreparedRun, module: TFewModule, micro_batch: int) -> tuple[float, float]:
-    """FLOPs of scoring one input and of one training step, counted over a batch of middle length and the first step.
+    """FLOPs of one prediction and of the whole training, counted over a batch of middle length and the first step.
 
     Args:
         run: what is trained and evaluated.
         module: with one slot.
         micro_batch: training examples that the device has room for at a time.
     """
+    contexts = len(run.examples) // len(run.plain)
     batches = EvaluationBatches(run.examples)
     batch = batches[len(batches) // 2].to(module.device)
     with _without_gradients(module):
         if batch.kept is not None:
             module.score(batch)  # the context is read once, not for every prediction
-        inference = costs.count_flops(lambda: module.score(batch)) / len(batch.gold)
+        inference = contexts * costs.count_flops(lambda: module.score(batch)) / len(batch.gold)
     if run.draws is None:
         return inference, 0.0
     examples = [run.draws[i] for i in range(run.spec.recipe.batch_size)]
@@ -57,7 +58,8 @@ def count_flops(run: PreparedRun, module: TFewModule, micro_batch: int) -> tuple
         module.losses(part).backward()
         module.zero_grad()
 
-    return inference, sum(costs.count_flops(partial(step, part.to(module.device))) for part in parts)
+    counted = sum(costs.count_flops(partial(step, part.to(module.device))) for part in parts)
+    return inference, counted * run.spec.recipe.steps
 
 
 def run_costs(
@@ -85,7 +87,6 @@ def run_costs(
     in_context = spec.method == IN_CONTEXT
     shots = run.contexts.shots if run.contexts is not None else 0
     shot_tokens = costs.median_shot_tokens(run.plain) if in_context else 0.0
-    contexts = len(run.examples) // len(run.plain)
     trained = 0 if counts is None else counts.trainable
     context_bytes = costs.context_bytes(shots, shot_tokens)
     training = costs.training_flops(parameters, tokens, recipe.steps, recipe.batch_size) if trained else 0.0
@@ -98,8 +99,8 @@ def run_costs(
         inference_flops=costs.inference_flops(parameters, tokens, shots, shot_tokens, **kind),
         training_flops=training,
         stored_bytes=context_bytes if in_context else costs.adaptation_bytes(0 if counts is None else counts.stored),
-        measured_inference_flops=flops[0] * contexts,
-        measured_training_flops=flops[1] * recipe.steps,
+        measured_inference_flops=flops[0],
+        measured_training_flops=flops[1],
         measured_stored_bytes=context_bytes if in_context else stored,
         training_seconds=seconds[0],
         evaluation_seconds=seconds[1],

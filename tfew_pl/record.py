@@ -63,7 +63,8 @@ class RunRecord:
     costs: Costs
     environment: Mapping[str, Any]
     """Versions, device, threads, commit, Lightning's precision, digest and dtype of the backbone's weights. What
-    determines the run is in its spec: seed, precision, revisions of the backbone and of the data."""
+    determines the run is in its spec: seed, precision, revisions of the backbone and of the data. `recounted` holds the
+    versions and the commit by which FLOPs were counted anew."""
     adaptation: bytes | None = None
     """The trained parameters as a safetensors file; None where nothing was trained, or a whole model of its own."""
     version: int = SCHEMA_VERSION

@@ -12,27 +12,27 @@ from torch import Tensor
 
 from tfew_pl import environment, metrics
 from tfew_pl.accounting import count_flops, run_costs
-from tfew_pl.adaptation_file import backbone_digest, load_into, to_bytes
+from tfew_pl.adaptation_file import backbone_digest, to_bytes
+from tfew_pl.attachment import attach
 from tfew_pl.backbones import Backbone, kind
 from tfew_pl.classifier_run import run_classifier
 from tfew_pl.compiled import CompiledStacks
 from tfew_pl.costs import PeakMemory
 from tfew_pl.datamodule import TFewDataModule
-from tfew_pl.encoding import Encoded, collate, in_slot
+from tfew_pl.encoding import Encoded, in_slot
 from tfew_pl.errors import UserError
 from tfew_pl.grouping import model_key
 from tfew_pl.icl import ContextEncoder, calibrate
 from tfew_pl.loggers import NOWHERE, LogTo, accuracies
 from tfew_pl.method import Adaptation
-from tfew_pl.module import DivergedError, TFewModule, loss_function
+from tfew_pl.module import DivergedError, TFewModule
 from tfew_pl.preparation import PreparedRun, prepare
 from tfew_pl.progress import Progress
 from tfew_pl.quiet import quiet_lightning
 from tfew_pl.record import RunRecord
 from tfew_pl.registry import get_method, registered_classifiers
-from tfew_pl.resolve import initial_adaptation, resolve
+from tfew_pl.resolve import resolve
 from tfew_pl.resume import Checkpoint
-from tfew_pl.setting import Setting
 from tfew_pl.spec import RunSpec
 from tfew_pl.strategies import check_sharding, is_sharded, load_for, shard_for
 from tfew_pl.trainer import make_trainer, micro_batch
@@ -197,27 +197,6 @@ def _calibrated(contexts: ContextEncoder, examples: Sequence[Encoded], module: T
         return calibrate(examples, contexts.instead, lambda batch: module.rank(batch.to(device)))
 
 
-def _attach(run: PreparedRun, backbone: Backbone, slots: int = 1) -> Adaptation:
-    """The run's method on its backbone, with the run's own start in slot 0."""
-    spec, draws = run.spec, run.draws
-    setting = Setting(
-        tokenizer=backbone.tokenizer,
-        batches=lambda: (collate([example]) for example in draws.each_once()) if draws is not None else iter(()),
-        loss=loss_function(backbone.model, spec.recipe),
-    )
-    generator = torch.Generator().manual_seed(spec.seed)
-    method = get_method(spec.method, spec.options)
-    adaptation = method.attach(backbone.model, slots=slots, generator=generator, setting=setting)
-    path = initial_adaptation(spec)
-    if path is not None:
-        try:
-            load_into(adaptation, path, spec.method, backbone_digest(backbone.model))
-        except BaseException:  # the backbone stays in use
-            adaptation.detach()
-            raise
-    return adaptation
-
-
 @contextmanager
 def _attached(
     runs: Sequence[PreparedRun], backbone: Backbone, trainer: pl.Trainer
@@ -235,7 +214,7 @@ def _attached(
     adaptation = None
     try:
         for run in runs:
-            adaptation = _attach(run, backbone) if run.spec.trains else None
+            adaptation = attach(run, backbone) if run.spec.trains else None
             shard_for(trainer, backbone, adaptation)
             module = TFewModule(backbone.model, adaptation, run.spec.recipe, choices=1)
             part = micro_batch(trainer, run.spec.recipe.batch_size) if run.spec.trains else 1
@@ -244,7 +223,7 @@ def _attached(
                 starts.append({name: tensor.clone() for name, tensor in adaptation.state_dict().items()})
                 adaptation.detach()
         if starts:
-            adaptation = _attach(runs[0], backbone, slots=len(runs))
+            adaptation = attach(runs[0], backbone, slots=len(runs))
             adaptation.fill(starts)
         yield adaptation, flops
     finally:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfew_pl.archive import ENDING, read_archive, write_archive
+from tfew_pl.atomic import new_file
 from tfew_pl.errors import UserError
 from tfew_pl.record import SCHEMA_VERSION, Costs, RunRecord
 from tfew_pl.spec import RunSpec
@@ -282,6 +283,25 @@ class RunStore:
         path.unlink()
         return len(contents)
 
+    def amend(self, values: Mapping[str, Mapping[str, Any]]) -> None:
+        """Replaces the `record.json` of records; the files beside it stay.
+
+        Args:
+            values: by digest, as `read` gives them.
+
+        Raises:
+            UserError: an archive cannot be read, or the store cannot be written; what is not replaced stays whole.
+        """
+        contents = {digest: _json(one) for digest, one in values.items()}
+        for digest in sorted(self.folders() & contents.keys()):
+            with new_file(self.folder / digest / RECORD) as path:
+                path.write_bytes(contents[digest])
+        for archive in self.archives():
+            there = read_archive(archive)
+            amended = {digest: {**there[digest], RECORD: contents[digest]} for digest in there.keys() & contents.keys()}
+            if amended:
+                write_archive(archive, {**there, **amended})
+
     def abandoned(self) -> Iterator[Path]:
         """What writers that were killed left behind; what is younger than an hour may still be written."""
         for path in self.folder.glob(f"{_UNFINISHED}*"):
@@ -318,7 +338,12 @@ def _write(record: RunRecord, folder: Path) -> None:
         "environment": record.environment,
         "files": {path.name: content_digest(path.read_bytes()) for path in sorted(folder.iterdir())},
     }
-    (folder / RECORD).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    (folder / RECORD).write_bytes(_json(values))
+
+
+def _json(values: Mapping[str, Any]) -> bytes:
+    """A record's `record.json`."""
+    return (json.dumps(values, indent=1) + "\n").encode()
 
 
 def _write_files(files: Mapping[str, bytes], folder: Path) -> None:

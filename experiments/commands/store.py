@@ -158,6 +158,26 @@ def verify(store: Store = DEFAULT, json: JSON = False) -> None:
 
 
 @app.command()
+def recount(store: Store = DEFAULT) -> None:
+    """Count the FLOPs of all finished runs anew: what is compared is then counted by one version of the code.
+
+    Nothing is trained: a batch is scored, and a first step computed and thrown away. All else in the records stays.
+    It takes a second or two a record, and may be ended at any time.
+
+    Examples:
+        tfew store recount
+        tfew store recount --store results/pocket/records
+    """
+    from experiments.display import show_progress
+    from experiments.recounting import recount_store
+
+    records = _open(store)
+    with show_progress(str(store)) as progress:
+        counted, changed = recount_store(records, lambda share: progress("counting", share))
+    typer.echo(f"counted {counted} of {len(records.digests())} records, {changed} otherwise than before: {store}")
+
+
+@app.command()
 def gc(
     store: Store = DEFAULT,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")] = False,

@@ -12,7 +12,9 @@ import pytest
 from tfew_pl.errors import UserError
 from tfew_pl.record import Costs, RunRecord
 from tfew_pl.spec import RunSpec
-from tfew_pl.store import RunStore, UnwritableStoreError
+from tfew_pl.store import ADAPTATION, LOSSES, PREDICTIONS, RECORD, RunStore, UnwritableStoreError
+
+FILES = (RECORD, PREDICTIONS, LOSSES, ADAPTATION)
 
 
 def _record(spec: RunSpec, accuracy: float = 0.5, adaptation: bytes | None = b"vectors") -> RunRecord:
@@ -275,3 +277,25 @@ def test_a_spec_of_fields_that_are_not_known_is_one_message(store: RunStore) -> 
     path.write_text(json.dumps(values))
     with pytest.raises(UserError, match="not a readable record"):
         store.spec(spec.digest)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_amending_replaces_what_a_record_says_and_nothing_else(store: RunStore, packed: bool) -> None:
+    specs = [RunSpec("rte"), RunSpec("cb")]
+    for spec in specs:
+        store.save(_record(spec))
+    if packed:
+        store.pack("both", [spec.digest for spec in specs])
+    before = {spec.digest: {name: store.file(spec.digest, name) for name in FILES} for spec in specs}
+    entries = _entries(store)
+    changed, kept = (spec.digest for spec in specs)
+    values = store.read(changed)
+    store.amend({changed: values | {"costs": values["costs"] | {"measured_inference_flops": 4.0}}})
+    assert _entries(store) == entries
+    assert store.load(changed).costs.measured_inference_flops == 4.0
+    assert {name: store.file(kept, name) for name in FILES} == before[kept]
+    assert {name: store.file(changed, name) for name in FILES if name != RECORD} == {
+        name: content for name, content in before[changed].items() if name != RECORD
+    }
+    store.amend({changed: values})
+    assert {name: store.file(changed, name) for name in FILES} == before[changed]

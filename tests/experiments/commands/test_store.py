@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save
 
+from experiments import recounting
 from experiments.failures import Failure, Failures
 from tfew_pl.leases import Leases
 from tfew_pl.record import RunRecord
-from tfew_pl.spec import ZERO_SHOT, RunSpec
+from tfew_pl.run import run
+from tfew_pl.spec import ZERO_SHOT, Evaluation, RunSpec
 from tfew_pl.store import LEASES, RunStore
 from tfew_pl.tasks.task import UNLABELED
 
@@ -123,6 +125,30 @@ def test_an_adaptation_that_is_none_is_found(tfew: Tfew, store: RunStore) -> Non
     files = json.loads((folder / "record.json").read_text())["files"]
     edit(folder / "record.json", files={k: v for k, v in files.items() if k != "adaptation.safetensors"})
     assert "adaptation.safetensors cannot be read" in tfew("store", "verify", *flag(store)).out
+
+
+def test_flops_that_another_version_counted_are_counted_anew(
+    tfew: Tfew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, few = RunStore(tmp_path / "store"), Evaluation(examples=2, templates=1)
+    for task in ("cb", "rte", "copa"):
+        store.save(run(RunSpec(task, method=ZERO_SHOT, evaluation=few)))
+    digests = sorted(store.digests())
+    before = {digest: store.read(digest) for digest in digests}
+    assert tfew("store", "recount", *flag(store)).out == (
+        f"counted 3 of 3 records, 0 otherwise than before: {store.folder}\n"
+    )
+    assert {digest: store.read(digest) for digest in digests} == before
+
+    monkeypatch.setattr(recounting, "_AT_A_TIME", 2)
+    old = {digest: before[digest]["costs"] | {"measured_inference_flops": 1.0} for digest in digests}
+    store.amend({digest: before[digest] | {"costs": old[digest]} for digest in digests})
+    result = tfew("store", "recount", *flag(store))
+    assert (result.code, result.out) == (0, f"counted 3 of 3 records, 3 otherwise than before: {store.folder}\n")
+    after = {digest: store.read(digest) for digest in digests}
+    by = {key: before[digests[0]]["environment"][key] for key in ("commit", "packages")}
+    assert [record["environment"].pop("recounted") for record in after.values()] == [by, by, by]
+    assert after == before
 
 
 def test_gc_removes_what_is_no_longer_needed_and_nothing_else(tfew: Tfew, store: RunStore) -> None:
