@@ -48,6 +48,9 @@ def paired_answers(*methods: Sequence["RunRecord"]) -> list[Answers] | None:
 
     Returns:
         An array a method, all of one shape, runs in the order of their seeds; None where they have nothing in common.
+
+    Raises:
+        ValueError: a method has several runs of a seed.
     """
     if not all(methods):
         return None
@@ -84,7 +87,12 @@ def _seedless(records: Sequence["RunRecord"]) -> bool:
 
 
 def _at(records: Sequence["RunRecord"], seed: int) -> "RunRecord":
-    return records[0] if _seedless(records) else next(record for record in records if record.spec.seed == seed)
+    if _seedless(records):
+        return records[0]
+    found = [record for record in records if record.spec.seed == seed]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} runs of {found[0].spec.label()} stand for one")
+    return found[0]
 
 
 def _keys(record: "RunRecord") -> NDArray[np.int64]:

@@ -38,6 +38,15 @@ class Comparison:
     of macro F1."""
 
 
+def without_noise(points: Floats) -> Floats:
+    """Differences without what rounding adds, so that those of equal accuracies are 0, and equal ones tie.
+
+    Accuracies are fractions of the number of examples, millionths of a point apart at the least.
+    """
+    rounded: Floats = np.round(points, 9)
+    return rounded
+
+
 def run_accuracies(task: Answers) -> Floats:
     """(runs,), medians over templates, in percent."""
     medians: Floats = 100 * np.median(task.mean(axis=2), axis=1)
@@ -68,7 +77,8 @@ def probability_of_improvement(
     value, drawn = 0.0, np.zeros(resamples)
     for one, other in pairs:
         ours, theirs = run_accuracies(one), run_accuracies(other)
-        wins = (np.sign(ours[:, None] - theirs[None, :]) + 1) / 2  # (runs, runs): 1, or 1/2 for a tie, or 0
+        differences = without_noise(ours[:, None] - theirs[None, :])  # (runs, runs)
+        wins = (np.sign(differences) + 1) / 2  # 1, or 1/2 for a tie, or 0
         value += float(wins.mean())
         rows = generator.integers(len(ours), size=(resamples, len(ours), 1))
         columns = generator.integers(len(theirs), size=(resamples, 1, len(theirs)))
@@ -119,7 +129,7 @@ def compare(
     if not pairs:
         return None
     several = all(len(answers) > 1 for pair in pairs for answers in pair)
-    differences = np.array([median_accuracy(one) - median_accuracy(other) for one, other in pairs])
+    differences = without_noise(np.array([median_accuracy(one) - median_accuracy(other) for one, other in pairs]))
     return Comparison(
         difference=mean_difference(pairs, generator, resamples),
         better=int((differences > 0).sum()),

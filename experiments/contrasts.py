@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.bootstrap import RESAMPLES, answers, mean_accuracy, median_accuracy
+from experiments.bootstrap import RESAMPLES, answers, mean_accuracy, median_accuracy, paired_answers
 from experiments.comparison import compare
 from experiments.ranks import Ranking, ranking
 from experiments.statistics import unlabeled_tasks
@@ -27,7 +27,8 @@ class Contrasts:
     rows: tuple[Mapping[str, Any], ...]
     """A dictionary a variant; accuracies in percent, differences in points."""
     ranking: Ranking | None
-    """Over the reference's tasks; None for a single variant."""
+    """Over the reference's tasks, on the splits, templates and examples of all variants; None for a single variant, and
+    where they have none in common."""
     unlabeled: tuple[str, ...] = ()
     """Tasks that are left out, as their evaluation examples have no labels."""
     incomplete: tuple[str, ...] = ()
@@ -63,9 +64,7 @@ def contrasts(variants: Mapping[str, Sequence["RunRecord"]], reference: str, res
         name: [answers([r for r in records if r.spec.task == task]) for task in tasks]
         for name, records in variants.items()
     }
-    ranks = None
-    if tasks and len(variants) > 1:
-        ranks = ranking({name: [median_accuracy(task) for task in found] for name, found in right.items()})
+    ranks = _ranking(variants, tasks)
     rows = []
     for name, records in variants.items():
         accuracy = mean_accuracy(right[name], np.random.default_rng(SEED), resamples) if tasks else None
@@ -87,6 +86,19 @@ def contrasts(variants: Mapping[str, Sequence["RunRecord"]], reference: str, res
             }
         )
     return Contrasts(reference, tuple(rows), ranks, unlabeled, tuple(incomplete))
+
+
+def _ranking(variants: Mapping[str, Sequence["RunRecord"]], tasks: Sequence[str]) -> Ranking | None:
+    if not tasks or len(variants) < 2:
+        return None
+    shared = [
+        paired_answers(*([r for r in records if r.spec.task == task] for records in variants.values()))
+        for task in tasks
+    ]
+    accuracies = [list(map(median_accuracy, task)) for task in shared if task is not None]
+    if len(accuracies) < len(tasks):
+        return None
+    return ranking(dict(zip(variants, zip(*accuracies, strict=True), strict=True)))
 
 
 def _interval(name: str, estimate: Any) -> dict[str, float | None]:

@@ -1,5 +1,6 @@
 """The finished runs of a grid, for tables, figures and comparisons."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,8 +40,11 @@ class Finished:
         return sum(len(variant.specs) for variant in self.variants)
 
     def records(self) -> Records:
-        """The records by variant."""
-        return {variant.name: list(variant.records) for variant in self.variants if variant.records}
+        """The records by variant, and by what a variant sweeps beside tasks and seeds."""
+        from experiments.tables.variants import split
+
+        rows = (row for variant in self.variants for row in split(variant))
+        return {row.name: list(row.records) for row in rows if row.records}
 
     def warn(self) -> None:
         """Says on standard error how many runs are missing, if any are."""
@@ -86,7 +90,7 @@ class Selection:
     def flags(self) -> str:
         """The selection as `tfew grid` takes it."""
         values = {"--backbone": self.backbone, "--data": self.data, "--store": self.store}
-        return "".join(f" {flag} {value}" for flag, value in values.items() if value is not None)
+        return "".join(f" {flag} {shlex.quote(str(value))}" for flag, value in values.items() if value is not None)
 
     def open(self, name: str) -> tuple["Grid", "RunStore"]:
         """A grid, of the package or a file, and the store of its records.
@@ -133,7 +137,9 @@ def find_finished(name: str, selection: Selection) -> Finished:
     from experiments.tables.variants import find_variants
 
     grid, records = selection.open(name)
-    return Finished(tuple(find_variants(grid, records)), records.folder, f"tfew grid {name}{selection.flags}")
+    return Finished(
+        tuple(find_variants(grid, records)), records.folder, f"tfew grid {shlex.quote(name)}{selection.flags}"
+    )
 
 
 def finished_runs(name: str, selection: Selection) -> Records:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.bootstrap import LEVEL, RESAMPLES, Estimate, Floats
-from experiments.comparison import Comparison, signed_rank
+from experiments.comparison import Comparison, signed_rank, without_noise
 
 if TYPE_CHECKING:
     from tfew_pl.record import RunRecord
@@ -99,11 +99,12 @@ def compare_macro_f1(
     differences = np.stack([one - other for one, other in medians])  # (tasks, 1 + resamples)
     found, *drawn = differences.mean(0)
     low, high = np.quantile(drawn, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    of_tasks = without_noise(differences[:, 0])
     return Comparison(
         difference=Estimate(float(found), float(low), float(high)),
-        better=int((differences[:, 0] > 0).sum()),
-        worse=int((differences[:, 0] < 0).sum()),
+        better=int((of_tasks > 0).sum()),
+        worse=int((of_tasks < 0).sum()),
         tasks=len(medians),
-        p_value=signed_rank(differences[:, 0]),
+        p_value=signed_rank(of_tasks),
         improvement=None,
     )

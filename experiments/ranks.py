@@ -53,7 +53,7 @@ def ranking(accuracies: Mapping[str, Sequence[float]], alpha: float = ALPHA) -> 
     table = [list(values) for values in accuracies.values()]
     if len(table) < 2 or not table[0] or len({len(row) for row in table}) != 1:
         raise ValueError("two methods with an accuracy on every task are needed")
-    matrix = np.array(table)  # (methods, tasks)
+    matrix = np.round(table, 9)  # (methods, tasks); equal accuracies may differ in rounding
     average = stats.rankdata(-matrix, axis=0).mean(axis=1)
     order = sorted(zip(accuracies, average.tolist(), strict=True), key=lambda pair: pair[1])
     methods, tasks = matrix.shape

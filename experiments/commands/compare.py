@@ -64,7 +64,8 @@ def command(
     """Compare the methods of a grid on the same few-shot splits, templates and examples.
 
     Intervals: 95 % of a bootstrap over splits, templates and examples. p: Wilcoxon's signed-rank test over tasks.
-    Better run: the probability that a run beats one of the reference. Rank: on average over tasks.
+    Better run: the probability that a run beats one of the reference. Rank: on average over tasks, on the splits,
+    templates and examples of all methods.
 
     Examples:
         tfew compare table1

@@ -8,6 +8,7 @@ import numpy as np
 
 from experiments import published
 from experiments.comparison import Comparison, compare
+from experiments.statistics import Spread, unlabeled_tasks
 from experiments.tables.variants import Measured, Variant, measure
 from tfew_pl.tasks import get_task
 
@@ -76,9 +77,17 @@ class AccuracyTable:
         """The tasks of our rows."""
         return tuple(dict.fromkeys(task for _, ours in self.measured for task in ours.asked))
 
+    def lacks(self, row: Row) -> tuple[str, ...]:
+        """The tasks of the table that a row of ours does not ask for: a mean over the others would not compare."""
+        return tuple(task for task in self.tasks if row.ours is not None and task not in row.ours.asked)
+
+    def mean(self, row: Row) -> Spread | None:
+        """Our means over the table's tasks, in percent; None while runs are missing, and for a row without some."""
+        return None if row.ours is None or self.lacks(row) else row.ours.accuracy
+
     def paper_mean(self, row: Row) -> float | None:
         """The mean of what the paper prints for a row on these tasks; None where it lacks one of them."""
-        if not all(task in row.paper for task in self.tasks):
+        if not self.tasks or not all(task in row.paper for task in self.tasks):
             return None
         return sum(row.paper[task].median for task in self.tasks) / len(self.tasks)
 
@@ -94,7 +103,7 @@ class AccuracyTable:
 
     def _values(self, row: Row) -> dict[str, Any]:
         ours, difference = row.ours, row.comparison.difference if row.comparison else None
-        accuracy = ours.accuracy if ours else None
+        accuracy = self.mean(row)
         values = {
             "method": row.name,
             "source": "measured" if ours else "published",
@@ -142,7 +151,9 @@ class AccuracyTable:
 def _comparison(variant: Variant, reference: Variant | None) -> Comparison | None:
     if reference is None or variant is reference or variant.missing or reference.missing:
         return None
-    return compare(variant.records, reference.records, np.random.default_rng(_SEED))
+    unlabeled = unlabeled_tasks((*variant.records, *reference.records))
+    ours, others = ([r for r in side.records if r.spec.task not in unlabeled] for side in (variant, reference))
+    return compare(ours, others, np.random.default_rng(_SEED))
 
 
 def accuracy_table(layout: Layout, variants: Sequence[Variant]) -> AccuracyTable:

@@ -58,7 +58,10 @@ def _summary(table: AccuracyTable) -> Block:
         if counted:
             cells += [_count(row), *(_paper_count(row) for _ in paper)]
         printed = table.paper_mean(row)
-        cells += [mean(row.ours) if row.ours else NONE, *(NONE if printed is None else percent(printed) for _ in paper)]
+        cells += [
+            NONE if row.ours is None or table.lacks(row) else mean(row.ours),
+            *(NONE if printed is None else percent(printed) for _ in paper),
+        ]
         cells += [*_difference(table, row), *(_signed(table.paper_difference(row)) for _ in paper)]
         rows.append(tuple(cells))
     theirs = ["\npaper" for _ in paper]
@@ -122,6 +125,12 @@ def _notes(table: AccuracyTable, command: str) -> Iterator[str]:
         f"{plural(str(len(table.tasks)), 'dataset')}{_OF_THE_PAPER if table.layout.published else ''}. "
         "IQR: 75th less 25th percentile, likewise."
     )
+    for row in table.rows:
+        if lacking := table.lacks(row):
+            yield (
+                f"{row.name} has no mean, as it is not run on {', '.join(get_task(task).title for task in lacking)}; "
+                "what it differs by is on the others."
+            )
     yield from unfinished(measured, command)
     yield from left_out(measured)
     if any(name == reference for name, _ in measured):

@@ -1,18 +1,24 @@
 """What every table is made of: the runs that a grid asks for, those that are finished, and what they found."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from experiments.run_costs import typical_costs
+from experiments.specs import method_recipe
 from experiments.statistics import Spread, TaskAccuracy, mean_over_tasks, task_accuracy, unlabeled_tasks
+from tfew_pl.recipe import Recipe
+from tfew_pl.tasks import task_of
 
 if TYPE_CHECKING:
     from experiments.grid import Grid
     from tfew_pl.record import RunRecord
     from tfew_pl.spec import Evaluation, RunSpec
     from tfew_pl.store import RunStore
+
+_POOLED = ("task", "seed", "revisions")
+"""Fields in which the runs of a row may differ."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,38 @@ def find_variants(grid: "Grid", store: "RunStore") -> list[Variant]:
         Variant(name, tuple(specs), tuple(store.load(spec) for spec in specs if spec.digest in finished))
         for name, specs in grid.variants().items()
     ]
+
+
+def split(variant: Variant) -> Iterator[Variant]:
+    """A variant whose runs differ in more than task and seed as several, named by what they differ in."""
+    groups: dict[tuple[tuple[str, Any], ...], list[RunSpec]] = {}
+    for spec in variant.specs:
+        groups.setdefault(tuple(sorted(_setting(spec).items())), []).append(spec)
+    settings = [dict(setting) for setting in groups]
+    differing = [key for key in settings[0] if any(s.get(key) != settings[0][key] for s in settings)]
+    differing += sorted({key for setting in settings for key in setting} - set(settings[0]))
+    for setting, specs in zip(settings, groups.values(), strict=True):
+        digests = {spec.digest for spec in specs}
+        name = ", ".join((variant.name, *(f"{key}={setting.get(key, 'default')}" for key in differing)))
+        yield Variant(name, tuple(specs), tuple(r for r in variant.records if r.spec.digest in digests))
+
+
+def _setting(spec: "RunSpec") -> dict[str, Any]:
+    """All that a run depends on and that makes a row of its own: not what its task itself sets in the recipe."""
+    setting, default = dict(_leaves(spec.identity())), Recipe(**method_recipe(spec.method))
+    for name, value in task_of(spec).recipe.items():
+        if setting.get(key := f"recipe.{name}") == value:
+            setting[key] = getattr(default, name)
+    return setting
+
+
+def _leaves(values: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if path or key not in _POOLED:
+            if isinstance(value, Mapping):
+                yield from _leaves(value, f"{path}{key}.")
+            else:
+                yield f"{path}{key}", value
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from experiments.bootstrap import Answers
-from experiments.comparison import compare, probability_of_improvement, run_accuracies, signed_rank
+from experiments.comparison import compare, probability_of_improvement, run_accuracies, signed_rank, without_noise
 from tfew_pl.record import Costs, RunRecord
 from tfew_pl.spec import RunSpec
 from tfew_pl.tasks import TASKS
@@ -31,6 +31,23 @@ def test_probability_of_improvement_is_mann_and_whitneys(ours: list[int], theirs
     reference = stats.mannwhitneyu(ours, theirs, method="asymptotic").statistic / (len(ours) * len(theirs))
     assert found.value == pytest.approx(reference)
     assert 0 <= found.low <= found.high <= 1
+
+
+def test_what_rounding_adds_breaks_no_tie() -> None:
+    """Accuracies of 240 examples, of which differences of equal size are not equal as floating-point numbers."""
+    halves = np.array([2, -4, -2, 4, -8, 144, -6, -2, -11, 2, -2])  # of 1/480, as a median of two accuracies gives
+    reference = 150 + 17 * np.arange(11)
+    differences = 100 * ((reference + halves) / 480) - 100 * (reference / 480)
+    assert len(np.unique(np.abs(differences))) > len(np.unique(np.abs(halves))), "the tie would be broken"
+    exact = stats.wilcoxon(halves, zero_method="zsplit", method=stats.PermutationMethod(n_resamples=np.inf)).pvalue
+    assert signed_rank(without_noise(differences)) == pytest.approx(exact)
+
+    one = np.zeros((1, 3, 10), dtype=bool)
+    one[0, 1, :3] = one[0, 2, :6] = True  # a median of 30 %
+    other = np.zeros((1, 2, 10), dtype=bool)
+    other[0, 0, :2] = other[0, 1, :4] = True  # of 20 and 40 %: 30.000000000000004
+    assert run_accuracies(one) != run_accuracies(other)
+    assert probability_of_improvement([(one, other)], np.random.default_rng(0), 10).value == 0.5
 
 
 def test_probability_of_improvement_by_hand() -> None:

@@ -69,6 +69,42 @@ def test_tasks_without_labels_are_left_out_and_named(
     assert "Left out, as their evaluation examples have no labels: overruling." in tfew("compare", "table1").out
 
 
+def test_ranks_are_on_what_all_variants_have(predicted: Variants) -> None:
+    """On one example more, which the third has not, the second would be before the first."""
+    one, other, few = ([record for record in predicted["T-Few"] if record.spec.task in ("rte", "cb")] for _ in range(3))
+
+    def right(records: list[RunRecord], *examples: int) -> list[RunRecord]:
+        table = pd.DataFrame({"template": 0, "example": range(len(examples)), "gold": 1, "predicted": examples})
+        return [dataclasses.replace(record, predictions=table) for record in records]
+
+    variants = {"one": right(one, 1, 0, 0, 0), "other": right(other, 0, 1, 1, 1), "few": right(few, 0)}
+    found = contrasts(variants, "one", resamples=20).ranking
+    assert found is not None
+    assert found.ranks == {"one": 1.0, "other": 2.5, "few": 2.5}
+    elsewhere = [dataclasses.replace(r, predictions=r.predictions.assign(example=7)) for r in variants["few"]]
+    assert contrasts({**variants, "few": elsewhere}, "one", resamples=20).ranking is None
+
+
+def test_a_swept_field_makes_variants_of_its_own(
+    predicted: Variants, tfew: Tfew, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    load = functools.partial(experiments.grid.load_grid, resolved=lambda spec: spec)
+    monkeypatch.setattr(experiments.grid, "load_grid", load)
+    grid = tmp_path / "swept.yaml"
+    grid.write_text(
+        "name: swept\ndescription: A sweep.\nvariants:\n"
+        "  - {name: A, sweep: {task: [rte, cb], seed: official, recipe.learning_rate: [3e-3, 1e-3]}}\n"
+    )
+    found = {(r.spec.task, r.spec.seed): r for r in predicted["T-Few"]}
+    for run in experiments.grid.load_grid(grid).runs:
+        RunStore(tmp_path).save(dataclasses.replace(found[run.spec.task, run.spec.seed], spec=run.spec))
+    values = json.loads(tfew("compare", str(grid), "--store", str(tmp_path), "--json").out)
+    assert [(row["method"], row["runs"]) for row in values["rows"]] == [
+        ("A, recipe.learning_rate=0.003", 10),
+        ("A, recipe.learning_rate=0.001", 10),
+    ]
+
+
 def test_the_tasks_are_those_of_the_reference(predicted: Variants) -> None:
     predicted["Zero-shot"] = [record for record in predicted["Zero-shot"] if record.spec.task in ("rte", "cb")]
     found = contrasts(predicted, "Zero-shot", resamples=50)

@@ -57,6 +57,34 @@ def test_what_a_variant_sweeps_beside_tasks_and_seeds_is_a_row_of_its_own(record
     assert [row["missing_runs"] for row in own_table("it", [variant]).values()] == [0, 2, 4]
 
 
+def test_means_over_other_tasks_are_not_set_beside_each_other(record: RecordMaker) -> None:
+    few = [spec for spec in _specs() if spec.task == "rte"]
+    table = own_table("it", [_variant(record, "both", *_specs()), _variant(record, "one", *few)])
+    assert [row["accuracy"] for row in table.values()] == [62.5, None]
+    shown = document(table, "")
+    assert [row[2] for row in shown.blocks[0].rows] == ["62.5 (25.0)", "-"]
+    assert "one has no mean, as it is not run on CB; what it differs by is on the others." in shown.notes
+
+
+def test_tasks_without_labels_take_no_part_in_differences(record: RecordMaker) -> None:
+    unlabeled = replace(record(RunSpec("overruling"), {}), predictions=record(RunSpec("rte"), {"a": 0.0}).predictions)
+    unlabeled = replace(unlabeled, predictions=unlabeled.predictions.assign(gold=-1))
+
+    def rows(*more: RunRecord) -> list[dict[str, object]]:
+        variants = [
+            Variant.finished(name, (*(record(spec, {"a": share, "b": share}) for spec in _specs()), *more))
+            for name, share in (("A", 0.5), ("B", 0.75))
+        ]
+        return own_table("it", variants).values()
+
+    assert rows(unlabeled) == rows()
+    assert rows()[1]["difference"] == 25.0
+
+    nothing = own_table("it", [Variant.finished("A", [unlabeled])])
+    assert [row["accuracy"] for row in nothing.values()] == [None]
+    assert "Left out, as their evaluation examples have no labels: overruling." in document(nothing, "").notes
+
+
 def test_what_a_task_sets_in_the_recipe_makes_no_row(record: RecordMaker) -> None:
     banking = RunSpec("banking_77", recipe=without(Recipe(), "unlikelihood"))
     (row,) = split(_variant(record, "mine", RunSpec("overruling"), banking))
