@@ -137,9 +137,17 @@ def test_only_ia3_beats_full_fine_tuning(runs: Runs) -> None:
 def test_it_beats_all_methods_with_fewer_parameters(runs: Runs) -> None:
     text = "which train fewer parameters"
     others = ("SAID (500K)", "SAID (20K)", "Prompt tuning (10)", "Prompt tuning (100)")
-    rows = {"(IA)3": runs(36), **{name: runs(10) for name in others}}
+    rows = {"(IA)3": runs(36, trained_parameters=11), **{name: runs(10) for name in others}}
     assert of(text, {"table4": rows}).status == SUPPORTED
     assert of(text, {"table4": {**rows, "SAID (20K)": runs(39)}}).status == NOT_SUPPORTED
+    larger = of(text, {"table4": {**rows, "SAID (20K)": runs(39, trained_parameters=2000)}})
+    assert larger.status == SUPPORTED, "one that trains more does not decide it"
+    assert larger.why.endswith(
+        "; SAID (20K) (2,000) does not decide it, as it trains no fewer parameters here than (IA)3 (11)"
+    )
+    rows = {name: runs(10, trained_parameters=20) for name in rows}
+    found = of(text, {"table4": rows | {"(IA)3": runs(36, trained_parameters=20)}})
+    assert (found.status, "do not decide it, as they train" in found.why) == (CANNOT_TELL, True)
 
 
 @pytest.mark.parametrize(
