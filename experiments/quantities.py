@@ -34,8 +34,11 @@ def rate(value: float) -> str:
 
 def count(value: float) -> str:
     """A count with a unit: 11B, 540K, 1.6M."""
-    for factor, unit in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
-        if value >= factor:
-            number = value / factor
-            return f"{number:.1f}{unit}" if round(number, 1) < 10 else f"{number:.0f}{unit}"
-    return f"{value:.0f}"
+    number = float(value)
+    for unit in ("", "K", "M"):
+        # Rounding must not give "1000K" where "1.0M" is meant.
+        digits = 0 if not unit or round(number, 1) >= 10 else 1
+        if round(number, digits) < 1000:
+            return f"{number:.{digits}f}{unit}"
+        number /= 1000
+    return f"{number:.{1 if round(number, 1) < 10 else 0}f}B"

@@ -11,6 +11,7 @@ from tfew_pl.errors import UserError
 
 if TYPE_CHECKING:
     from experiments.finished import Finished
+    from experiments.tables.block import Document
     from experiments.tables.catalog import Definition, Table
 
 Format = Literal["text", "markdown", "csv", "latex", "html"]
@@ -74,8 +75,10 @@ def command(
     """
     from experiments.claims import CONTROL
     from experiments.finished import Selection, find_finished, progress
+    from experiments.tables.block import to_csv
     from experiments.tables.catalog import TABLES
 
+    _check(number, form, unfinished=unfinished, out=out, json=json)
     definitions = {str(n): made for n, made in TABLES.items()} if number == ALL else {number: definition(number)}
     selection = Selection(store, backbone, data)
     if unfinished:
@@ -85,19 +88,24 @@ def command(
         show_json(grids) if json else typer.echo("".join(f"{name}\n" for name in grids), nl=False)
         return
     shown: dict[str, Any] = {}
+    documents = []
     for key, made in definitions.items():
         runs = find_finished(made.grid, selection)
         runs.warn()
         table = made.build(runs.variants)
         if json:
             shown[key] = _with_tasks(table)
+        elif form == "csv":
+            typer.echo(to_csv(table.values()), nl=False)
         else:
-            typer.echo(_formatted(made, table, runs.command, form), nl=False)
+            documents.append(made.document(table, runs.command))
         if runs.found and (out is not None or not (json or made.number is None)):
             files = _write(made, table, runs, out or selection.folder)
             typer.echo(f"Wrote {', '.join(map(str, files))}", err=True)
     if json:
         show_json(shown if number == ALL else shown[number])
+    elif form != "csv":
+        typer.echo(_formatted(form, *documents), nl=False)
 
 
 def _with_tasks(table: "Table") -> list[dict[str, Any]]:
@@ -106,23 +114,34 @@ def _with_tasks(table: "Table") -> list[dict[str, Any]]:
     return [{**row, "tasks": [task for task in tasks if task["method"] == row["method"]]} for row in table.values()]
 
 
-def _formatted(made: "Definition", table: "Table", command: str, form: Format) -> str:
-    from experiments.tables.block import markdown, text, to_csv
+def _check(number: str, form: Format, *, unfinished: bool, out: Path | None, json: bool) -> None:
+    """Refuses options that contradict each other.
+
+    Raises:
+        UserError: one of them would have no effect.
+    """
+    if json and form != "text":
+        raise UserError(f"--json and --format {form} exclude each other: give one of them")
+    if unfinished and (form != "text" or out is not None):
+        raise UserError("--unfinished prints names of grids: it goes without --format and --out")
+    if number == ALL and form == "csv":
+        raise UserError("all tables have no columns in common: give --format csv with one of them, or --out FOLDER")
+
+
+def _formatted(form: Literal["text", "markdown", "latex", "html"], *documents: "Document") -> str:
+    from experiments.tables.block import markdown, text
     from experiments.tables.html import html
     from experiments.tables.latex import latex
 
-    content = made.document(table, command)
     match form:
         case "text":
-            return text(content, console())
+            return text(console(), *documents)
         case "markdown":
-            return markdown(content)
+            return markdown(*documents)
         case "latex":
-            return latex(content)
+            return latex(*documents)
         case "html":
-            return html(content)
-        case "csv":
-            return to_csv(table.values())
+            return html(*documents)
 
 
 def _write(made: "Definition", table: "Table", runs: "Finished", folder: Path) -> list[Path]:
@@ -135,11 +154,16 @@ def _write(made: "Definition", table: "Table", runs: "Finished", folder: Path) -
     from experiments.tables.block import to_csv
 
     name = Path(made.grid).stem if made.number is None else f"table{made.number}"
-    forms: dict[str, Format] = {".md": "markdown", ".tex": "latex", ".html": "html", ".csv": "csv"}
-    texts = {f"{name}{ending}": _formatted(made, table, runs.command, form) for ending, form in forms.items()}
-    texts[f"{name}_tasks.csv"] = to_csv(table.task_values())
-    for file, content in texts.items():
-        write_file(folder / file, content.encode())
+    content = made.document(table, runs.command)
+    texts = {
+        f"{name}.md": _formatted("markdown", content),
+        f"{name}.tex": _formatted("latex", content),
+        f"{name}.html": _formatted("html", content),
+        f"{name}.csv": to_csv(table.values()),
+        f"{name}_tasks.csv": to_csv(table.task_values()),
+    }
+    for file, written in texts.items():
+        write_file(folder / file, written.encode())
     files = [folder / file for file in texts]
     for figure in FIGURES.values():
         if figure.table == made.number:

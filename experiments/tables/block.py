@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ if TYPE_CHECKING:  # rich is imported when something is shown
     from rich.table import Table
 
 _NOTE_WIDTH = 110
+_MARKUP = re.compile(r"[|*_<`\\~&]|\](?=[(\[:])")
+"""What Markdown would not show: a bracket only where it would end the text of a link."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,12 @@ class Document:
     notes: tuple[str, ...]
 
 
-def markdown(document: Document) -> str:
-    """The document as Markdown; cells are aligned in the source too."""
+def markdown(*documents: Document) -> str:
+    """Documents as Markdown; cells are aligned in the source too."""
+    return "\n".join(map(_markdown_document, documents))
+
+
+def _markdown_document(document: Document) -> str:
     parts = [line for block in document.blocks for line in _markdown_block(block)]
     parts += [f"- {escaped(note)}" for note in document.notes]
     return "\n".join(parts) + "\n"
@@ -67,11 +74,15 @@ def _markdown_block(block: Block) -> Iterator[str]:
 
 def escaped(text: str) -> str:
     """Text that Markdown shows as it is."""
-    return "".join(f"\\{c}" if c in "|*_<`\\" else c for c in text)
+    return _MARKUP.sub(r"\\\g<0>", text)
 
 
-def text(document: Document, console: "Console") -> str:
-    """The document as it is printed on a console; what is wider than it is not cut."""
+def text(console: "Console", *documents: Document) -> str:
+    """Documents as they are printed on a console; what is wider than it is not cut."""
+    return "".join(_text_document(document, console) for document in documents)
+
+
+def _text_document(document: Document, console: "Console") -> str:
     width = min(_NOTE_WIDTH, console.width)
     with console.capture() as captured:
         for block in document.blocks:

@@ -44,8 +44,8 @@ _T0_3B = "T0-3B on the real tasks"
 _T0 = "T0 (11B) on the real tasks"
 
 _SLIPPED = (
-    "The paper prints prefix tuning's numbers from Winogrande on under other datasets, and averages them so: see "
-    "`tfew audit`.",
+    "The paper prints prefix tuning's numbers from Winogrande on under other datasets, and averages them so: tfew "
+    "audit shows it.",
 )
 
 _LAYOUTS = (

@@ -21,9 +21,9 @@ tr.apart > * { border-top: 1px solid; }
 """
 
 
-def html(document: Document) -> str:
-    """The document as a page that is complete in itself."""
-    title = escape(document.blocks[0].title)
+def html(*documents: Document) -> str:
+    """Documents as a page that is complete in itself."""
+    title = escape(documents[0].blocks[0].title)
     lines = [
         "<!doctype html>",
         '<html lang="en">',
@@ -34,14 +34,19 @@ def html(document: Document) -> str:
         f"<style>{_STYLE}</style>",
         "</head>",
         "<body>",
-        *(line for block in document.blocks for line in _table(block)),
-        "<ul>",
-        *(f"<li>{escape(note)}</li>" for note in document.notes),
-        "</ul>",
+        *(line for document in documents for line in _document(document)),
         "</body>",
         "</html>",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _document(document: Document) -> Iterator[str]:
+    for block in document.blocks:
+        yield from _table(block)
+    yield "<ul>"
+    yield from (f"<li>{escape(note)}</li>" for note in document.notes)
+    yield "</ul>"
 
 
 def _table(block: Block) -> Iterator[str]:

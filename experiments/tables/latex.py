@@ -12,25 +12,30 @@ _SPECIAL = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "`": r"\textasciigrave{}",
     "†": r"$^\dagger$",
     "×": r"$\times$",
     "−": "$-$",
 }
 
+_LIGATURE = re.compile("-(?=-)")
+"""Of two hyphens LaTeX would make a dash."""
 _MINUS = re.compile(r"(?<![^\s\[(])-(?=\d)")
 
 
-def latex(document: Document) -> str:
-    """The document as floats, one a table; the notes stand below the last one."""
+def latex(*documents: Document) -> str:
+    """Documents as floats, one a table; the notes stand below the last one of each."""
     lines = ["% Needs \\usepackage{booktabs,graphicx}."]
-    for number, block in enumerate(document.blocks, 1):
-        lines += _float(block, document.notes if number == len(document.blocks) else ())
+    for document in documents:
+        for number, block in enumerate(document.blocks, 1):
+            lines += _float(block, document.notes if number == len(document.blocks) else ())
     return "\n".join(lines) + "\n"
 
 
 def escaped(text: str) -> str:
     """Text in which LaTeX sees no command."""
-    return "".join(_SPECIAL.get(character, character) for character in text)
+    return _LIGATURE.sub("-{}", "".join(_SPECIAL.get(character, character) for character in text))
 
 
 def _float(block: Block, notes: tuple[str, ...]) -> Iterator[str]:

@@ -31,7 +31,19 @@ def test_size(value: float, text: str) -> None:
     assert size(value) == text
 
 
-@pytest.mark.parametrize(("value", "text"), [(11e9, "11B"), (6.7e9, "6.7B"), (540_672, "541K"), (12, "12")])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (11e9, "11B"),
+        (6.7e9, "6.7B"),
+        (540_672, "541K"),
+        (12, "12"),
+        (9_960, "10K"),
+        (999_600, "1.0M"),
+        (999_700_000, "1.0B"),
+        (2e12, "2000B"),
+    ],
+)
 def test_count(value: float, text: str) -> None:
     assert count(value) == text
 

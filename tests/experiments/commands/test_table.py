@@ -5,6 +5,8 @@ import dataclasses
 import functools
 import json
 import os
+import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +105,36 @@ def test_formats(tfew: Tfew, store: RunStore, monkeypatch: pytest.MonkeyPatch) -
     shown = [tfew(*arguments, form).out for form in ("markdown", "csv", "latex", "html")]
     content = document(tables[0], "not needed: nothing is missing")
     assert shown == [markdown(content), to_csv(tables[1].values()), latex(content), html(content)]
+
+
+def test_all_tables_are_one_document(tfew: Tfew, store: RunStore) -> None:
+    from markdown_it import MarkdownIt
+
+    asked = ("table", "all", "--store", str(store.folder), "--out", str(store.folder.parent), "--format")
+    shown = MarkdownIt("gfm-like", {"linkify": False}).render(tfew(*asked, "markdown").out)
+    titles = re.findall(r"<p><strong>(Table \d+)", shown)
+    assert list(dict.fromkeys(titles)) == [f"Table {number}" for number in range(1, 12)]
+    assert tfew(*asked, "html").out.count("<!doctype") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("8", "--json", "--format", "latex"), "--json and --format latex exclude each other"),
+        (("8", "--unfinished", "--format", "csv"), "it goes without --format and --out"),
+        (("8", "--unfinished", "--out", "there"), "it goes without --format and --out"),
+        (("all", "--format", "csv"), "no columns in common"),
+    ],
+)
+def test_options_without_effect_are_refused(tfew: Tfew, flags: tuple[str, ...], said: str) -> None:
+    result = tfew("table", *flags)
+    assert (result.code, result.out, said in result.err) == (2, "", True)
+
+
+def test_missing_runs_name_a_command_for_a_shell(tfew: Tfew, tmp_path: Path) -> None:
+    store = tmp_path / "my store"
+    command = tfew("table", "8", "--store", str(store)).err.rpartition("make them with: ")[2]
+    assert shlex.split(command)[-3:] == ["table8", "--store", str(store)]
 
 
 def test_missing_runs_name_the_command_that_makes_them(

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import re
+from html import unescape
 
 import pytest
 from rich.console import Console
@@ -25,8 +27,24 @@ def test_markdown() -> None:
     ]
 
 
+def test_markdown_shows_text_as_it_is() -> None:
+    from markdown_it import MarkdownIt
+
+    texts = ("[a](http://e.org) ~~b~~ &lt;i&gt; `c` d*e*_f_ <b>", "[-9.9, -5.2]", "`--store w/records`", r"\alpha | &")
+    shown = MarkdownIt("gfm-like", {"linkify": False}).render(markdown(Document((), texts)))
+    lines = re.findall("<li>(.*)</li>", shown)
+    assert tuple(map(unescape, lines)) == texts
+    assert not any("<" in line for line in lines)
+    assert "- [-9.9, -5.2]" in markdown(Document((), texts)), "what needs no escape has none"
+
+
+def test_each_of_several_documents_begins_after_an_empty_line() -> None:
+    one = Document((BLOCK,), ("A note.",))
+    assert markdown(one, one) == f"{markdown(one)}\n{markdown(one)}"
+
+
 def test_text() -> None:
-    shown = text(Document((BLOCK,), ("word " * 40,)), Console(width=60, color_system=None)).splitlines()
+    shown = text(Console(width=60, color_system=None), Document((BLOCK,), ("word " * 40,))).splitlines()
     assert shown[:3] == ["A title", "          two", "method  lines"]
     assert shown[4] == "a|b         1"
     assert shown[5].strip() == ""  # the last row stands apart

@@ -34,6 +34,12 @@ def test_latex() -> None:
     ]
 
 
+def test_a_command_can_be_copied() -> None:
+    assert escaped("`a | b --store w --- x`") == (
+        r"\textasciigrave{}a \textbar{} b -{}-store w -{}-{}- x\textasciigrave{}"
+    )
+
+
 def test_captions_leave_the_number_to_latex() -> None:
     def caption(title: str) -> str:
         (found,) = re.findall(r"\\caption\{(.*)\}", latex(Document((Block(title, ("a",), ()),), ())))

@@ -118,6 +118,6 @@ def test_it_fits_a_terminal_of_80_columns(variants: Variants) -> None:
         for one in records:
             one.accuracy.update(zip(one.accuracy, (0.1, 1.0, 0.2, 0.99, 0.98), strict=False))  # type: ignore[attr-defined]
     table = document(table1(variants))
-    narrow, wide = (text(table, Console(width=width, color_system=None)) for width in (80, 500))
+    narrow, wide = (text(Console(width=width, color_system=None), table) for width in (80, 500))
     blocks = [shown.split("\n- ")[0] for shown in (narrow, wide)]
     assert blocks[0] == blocks[1]
