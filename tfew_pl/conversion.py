@@ -60,7 +60,7 @@ def _number(value: object) -> float:
     if isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             number = float(value)
-        except ValueError:
+        except (ValueError, OverflowError):  # the second of a whole number that is too large
             number = math.nan
         if math.isfinite(number):
             return number

@@ -59,8 +59,8 @@ def submit(
     """Add somebody else's records after checking schema, completeness and digests.
 
     A method needs every task and every official seed, on the data that the other records were made on. Accuracies are
-    recomputed from the predictions; on pocket data the correct choices are compared with the data's. Trained
-    parameters are not kept.
+    recomputed from the predictions; the correct choices are compared with the data's, or, where that is not at hand,
+    with those of the other records. Trained parameters are not kept.
 
     Example:
         tfew leaderboard submit records/ --name "Our lab"

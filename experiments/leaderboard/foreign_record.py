@@ -2,16 +2,16 @@
 
 import dataclasses
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pyarrow.parquet as pq
+from pyarrow.types import is_floating, is_integer
 
 from experiments.audit.granularity import EVALUATION_EXAMPLES
-from tfew_pl.archive import read_archive
+from experiments.leaderboard.names import is_plain, is_printable
 from tfew_pl.conversion import convert
 from tfew_pl.errors import UserError
 from tfew_pl.record import SCHEMA_VERSION, Costs, RunRecord
@@ -20,17 +20,30 @@ from tfew_pl.store import ADAPTATION, LOSSES, PREDICTIONS, RECORD, content_diges
 from tfew_pl.tasks import TASKS
 from tfew_pl.tasks.data import POCKET, load_data
 
-_FILES = {RECORD, PREDICTIONS, LOSSES}
+FILES = {RECORD, PREDICTIONS, LOSSES}
+"""Of a record, beside its adaptation."""
 _KEYS = {"version", "digest", "spec", "accuracy", "costs", "environment"}
 _DIGESTS = "files"
 _PREDICTION_COLUMNS = ["template", "example", "gold", "predicted"]
 _LOSS_COLUMNS = ["step", "lm", "unlikelihood", "length_norm"]
-_LONGEST_TEXT = 320
 _LARGEST_JSON = 1_000_000
-_MOST_ROWS = 10_000_000
-_LARGEST_ARCHIVE = 1 << 30
-"""Bytes of an archive's content."""
-_DIGEST = re.compile("[0-9a-f]{16}")
+_MOST_ROWS = 1_000_000
+_MOST = Costs(
+    parameters=10**15,
+    trained_parameters=10**15,
+    input_tokens=1e9,
+    shots=10**6,
+    inference_flops=1e27,
+    training_flops=1e30,
+    stored_bytes=10**16,
+    measured_inference_flops=1e27,
+    measured_training_flops=1e30,
+    measured_stored_bytes=10**16,
+    training_seconds=1e10,
+    evaluation_seconds=1e10,
+    peak_memory_bytes=10**16,
+)
+"""More than any run costs, and little enough for the tables and figures of a page."""
 T = TypeVar("T")
 
 
@@ -58,16 +71,18 @@ def read(folder: Path) -> RunRecord:
         raise InvalidRecordError(f"schema version {values['version']!r}, expected {SCHEMA_VERSION}")
     _check_digests(folder, values.get(_DIGESTS, {}))
     spec = _typed(RunSpec, values["spec"], "spec")
+    if not (spec.method and spec.backbone):
+        raise InvalidRecordError("spec: the method or the backbone has no name")
     if not folder.name == values["digest"] == spec.digest:
         raise InvalidRecordError(f"the digest of its spec is {spec.digest}, its folder and file say otherwise")
     if spec.task not in TASKS:
         raise InvalidRecordError(f"task {spec.task!r} is none of the leaderboard's: {', '.join(TASKS)}")
     costs = _typed(Costs, values["costs"], "costs")
-    if min(dataclasses.astuple(costs)) < 0:
-        raise InvalidRecordError("a cost is negative")
+    _check_costs(costs)
     if not isinstance(values["environment"], dict):
         raise InvalidRecordError("environment: expected an object")
-    environment = {k: v for k, v in values["environment"].items() if isinstance(v, str) and _plain(k) and _plain(v)}
+    texts = {name: text for name, text in values["environment"].items() if isinstance(text, str)}
+    environment = {name: text for name, text in texts.items() if is_printable(name) and is_printable(text)}
     predictions = _table(folder / PREDICTIONS, _PREDICTION_COLUMNS, whole=True)
     losses = _table(folder / LOSSES, _LOSS_COLUMNS, whole=False)
     accuracy = _accuracy(spec, values["accuracy"], predictions)
@@ -75,48 +90,13 @@ def read(folder: Path) -> RunRecord:
     return RunRecord(spec, accuracy, predictions, losses, costs, environment)
 
 
-def unpack(archive: Path, into: Path) -> list[Path]:
-    """Writes the records of an archive (`tfew store pack`) as folders, to be read; returns them.
-
-    Raises:
-        InvalidRecordError: it is none, or one so large or with such names as no archive of records has.
-    """
-    if archive.is_symlink() or not archive.is_file():
-        raise InvalidRecordError("not a plain file")
-    try:
-        with pq.ParquetFile(archive) as file:
-            groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
-    except (OSError, ValueError) as error:  # pyarrow's errors are among these
-        raise InvalidRecordError(f"cannot be read ({str(error).splitlines()[0]})") from error
-    if sum(group.total_byte_size for group in groups) > _LARGEST_ARCHIVE:
-        raise InvalidRecordError(f"holds more than {_LARGEST_ARCHIVE} bytes")
-    try:
-        contents: Mapping[Any, Mapping[Any, Any]] = read_archive(archive)  # of any types, as nobody has checked them
-    except UserError as error:
-        raise InvalidRecordError("has not the columns of an archive of records") from error
-    folders = []
-    for digest, files in contents.items():
-        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
-            raise InvalidRecordError(f"{_quoted(digest)} is no digest of a run")
-        if foreign := [name for name in files if name not in _FILES | {ADAPTATION}]:
-            raise InvalidRecordError(f"{', '.join(map(_quoted, foreign))} is no part of a record")
-        folder = into / digest
-        folder.mkdir()
-        for name, content in files.items():
-            if not isinstance(content, bytes):
-                raise InvalidRecordError(f"{name} of {digest} is not a file's content")
-            (folder / name).write_bytes(content)
-        folders.append(folder)
-    return folders
-
-
 def _check_files(folder: Path) -> None:
     if folder.is_symlink() or not folder.is_dir():
         raise InvalidRecordError("not a record's folder")
     found = {path.name for path in folder.iterdir()}
-    if missing := sorted(_FILES - found):
+    if missing := sorted(FILES - found):
         raise InvalidRecordError(f"{', '.join(missing)} missing")
-    if foreign := sorted(found - _FILES - {ADAPTATION}):
+    if foreign := sorted(found - FILES - {ADAPTATION}):
         raise InvalidRecordError(f"{', '.join(map(repr, foreign))} is no part of a record")
     if any(path.is_symlink() or not path.is_file() for path in folder.iterdir()):
         raise InvalidRecordError("holds something that is not a plain file")
@@ -134,6 +114,13 @@ def _check_digests(folder: Path, digests: Any) -> None:
             raise InvalidRecordError(f"{name} has changed since the record was saved")
 
 
+def _check_costs(costs: Costs) -> None:
+    for field in dataclasses.fields(Costs):
+        cost, most = getattr(costs, field.name), getattr(_MOST, field.name)
+        if not 0 <= cost <= most:
+            raise InvalidRecordError(f"costs.{field.name}: {quoted(cost)} is not between 0 and {most:g}")
+
+
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no number")
 
@@ -144,7 +131,7 @@ def _typed(kind: type[T], values: Any, place: str) -> T:
         raise InvalidRecordError(f"{place}: expected an object")
     hints = get_type_hints(kind)
     if unknown := sorted(values.keys() - hints.keys()):
-        raise InvalidRecordError(f"{place}: unknown: {', '.join(map(_quoted, unknown))}")
+        raise InvalidRecordError(f"{place}: unknown: {', '.join(map(quoted, unknown))}")
     given: dict[str, Any] = {}
     for key, value in values.items():
         if dataclasses.is_dataclass(hints[key]):
@@ -152,7 +139,7 @@ def _typed(kind: type[T], values: Any, place: str) -> T:
         elif _fits(value, hints[key]):
             given[key] = value
         else:
-            raise InvalidRecordError(f"{place}.{key}: {_quoted(value)} is not valid")
+            raise InvalidRecordError(f"{place}.{key}: {quoted(value)} is not valid")
     try:
         return kind(**given)
     except (UserError, TypeError) as error:  # a field that has no default is missing
@@ -162,41 +149,50 @@ def _typed(kind: type[T], values: Any, place: str) -> T:
 def _fits(value: Any, hint: Any) -> bool:
     if get_origin(hint) is Literal:
         return value in get_args(hint)
-    if isinstance(value, str) and not _plain(value):
+    if not all(is_plain(str(part)) for part in ([*value, *value.values()] if isinstance(value, Mapping) else [value])):
         return False
     try:
-        fits = convert(value, hint) == value
+        return bool(convert(value, hint) == value)
     except ValueError:
         return False
-    return fits and (not isinstance(value, Mapping) or all(map(_plain, [*value, *value.values()])))
 
 
-def _plain(value: object) -> bool:
-    return not isinstance(value, str) or (len(value) <= _LONGEST_TEXT and value.isprintable())
-
-
-def _quoted(value: object) -> str:
+def quoted(value: object) -> str:
+    """A value of any kind, in a message."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _table(path: Path, columns: Sequence[str], *, whole: bool) -> Any:
-    """A parquet file as a data frame, if it has exactly these columns, of whole numbers or of any but infinite ones."""
+    """A parquet file as a data frame, if it has exactly these columns, of whole numbers or of any but infinite ones.
+
+    Their types and lengths are checked before they are read: a few bytes may stand for any number of long texts.
+    """
+    expected = f"{path.name}: expected {'whole ' if whole else 'finite '}numbers only"
     try:
         with pq.ParquetFile(path) as file:
-            if file.metadata.num_rows > _MOST_ROWS or file.schema_arrow.names != list(columns):
+            schema, rows = file.schema_arrow, _rows(file)
+            if rows > _MOST_ROWS or schema.names != list(columns):
                 raise InvalidRecordError(
                     f"{path.name}: expected the columns {', '.join(columns)}, {_MOST_ROWS} rows at most"
                 )
+            if not rows:  # as a run that trains nothing leaves its losses: columns of no type
+                return schema.empty_table().replace_schema_metadata().to_pandas()
+            if not all(is_integer(kind) or (is_floating(kind) and not whole) for kind in schema.types):
+                raise InvalidRecordError(expected)
             table = file.read().replace_schema_metadata().to_pandas()
     except (OSError, ValueError) as error:  # pyarrow's errors are among these
         raise InvalidRecordError(f"{path.name} cannot be read ({str(error).splitlines()[0]})") from error
-    kinds = "iu" if whole else "iuf"
-    if table.empty:
-        return table  # as a run that trains nothing leaves its losses: columns of no type
-    if any(table[name].dtype.kind not in kinds for name in columns) or np.isinf(table.to_numpy(float)).any():
-        raise InvalidRecordError(f"{path.name}: expected {'whole ' if whole else 'finite '}numbers only")
+    numbers = table.to_numpy(float)
+    if np.isinf(numbers).any() or (whole and np.isnan(numbers).any()):
+        raise InvalidRecordError(expected)
     return table
+
+
+def _rows(file: pq.ParquetFile) -> int:
+    """How many rows will be read; the file's own number of them need not be true."""
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    return sum(max((g.column(i).num_values for i in range(g.num_columns)), default=0) for g in groups)
 
 
 def _accuracy(spec: RunSpec, claimed: Any, predictions: Any) -> dict[str, float]:
@@ -219,7 +215,7 @@ def _accuracy(spec: RunSpec, claimed: Any, predictions: Any) -> dict[str, float]
     for name, share in shares.items():
         if not _fits(claimed[name], float) or abs(claimed[name] - share) > 1e-9:
             raise InvalidRecordError(
-                f"accuracy through {name!r} is {_quoted(claimed[name])}; its predictions give {share:.6f}"
+                f"accuracy through {name!r} is {quoted(claimed[name])}; its predictions give {share:.6f}"
             )
     return shares
 
@@ -230,9 +226,11 @@ def _check_gold(spec: RunSpec, predictions: Any) -> None:
     for name in ("gold", "predicted"):
         if not predictions[name].between(0, task.choices - 1).all():
             raise InvalidRecordError(f"{PREDICTIONS}: {name} is not among the {task.choices} choices of {spec.task}")
-    templates = predictions["template"].nunique()
+    gold = predictions["gold"].to_numpy().reshape(predictions["template"].nunique(), -1)  # (templates, examples)
+    if (gold != gold[0]).any():
+        raise InvalidRecordError(f"{PREDICTIONS}: an example's correct choice is not the same through all templates")
     if spec.data != POCKET:
-        given, whole = len(predictions) // templates, EVALUATION_EXAMPLES[spec.task]
+        given, whole = gold.shape[1], EVALUATION_EXAMPLES[spec.task]
         asked = min(whole, spec.evaluation.examples or whole)
         if given != asked:
             raise InvalidRecordError(f"{PREDICTIONS}: {given} examples of {spec.task}, expected {asked} of its {whole}")
@@ -243,8 +241,8 @@ def _check_gold(spec: RunSpec, predictions: Any) -> None:
             f"made on another version of the data of {spec.task}: {spec.revisions.data or 'none'}, "
             f"here {data.fingerprint}"
         )
-    gold = np.array([task.label(row) for row in data.evaluation[: spec.evaluation.examples]])
-    if not np.array_equal(predictions["gold"].to_numpy(), np.tile(gold, templates)):
+    correct = [task.label(row) for row in data.evaluation[: spec.evaluation.examples]]
+    if not np.array_equal(gold[0], correct):
         raise InvalidRecordError(
             f"{PREDICTIONS}: not all examples of {spec.task}, or other correct choices than theirs"
         )

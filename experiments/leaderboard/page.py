@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from experiments.leaderboard.board import OURS, Board, Section
+from experiments.leaderboard.details import details
 from experiments.leaderboard.pareto import AXES, Figure, figure
 from experiments.quantities import count, percent, scientific, size
 from tfew_pl.tasks import TASKS
@@ -46,6 +47,10 @@ COSTS = (
     CostColumn("peak_memory_bytes", "Peak memory", size),
 )
 """As measured; medians over tasks."""
+PROCESS_MEMORY = (
+    "Memory of runs before 23 November 2026 is the peak of their process, which may have done others before."
+)
+"""What to know of the peak memory, as `experiments.results_page` says it."""
 
 
 def page(board: Board) -> str:
@@ -57,7 +62,8 @@ def page(board: Board) -> str:
         backbones=sorted({row.spec.backbone for section in board.sections for row in section.rows}),
         ours=OURS,
         costs=COSTS,
-        board={row["id"]: row for row in board.values()},
+        board={row.id: details(row) for section in board.sections for row in section.rows},
+        process_memory=PROCESS_MEMORY,
         script=script,
         styles=styles,
         policy=f"default-src 'none'; style-src {_source(styles)}; script-src {_source(script)}; base-uri 'none'",

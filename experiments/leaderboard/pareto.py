@@ -5,18 +5,15 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from experiments.leaderboard.apart import Point, apart
 from experiments.leaderboard.board import Row
+from experiments.leaderboard.labels import Box, Label, Named, labels
 from experiments.quantities import scientific, size
 
 WIDTH, HEIGHT = 640, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 30, 16, 50
 _ZERO = 72
 """Room for those that cost nothing, left of a logarithmic axis."""
-_CHARACTER, _LINE = 6.8, 15
-"""Width of a character and height of a line of a label."""
-_RADIUS = 5
-_APART = 8
-"""Between the centers of two marks at the least, so that each can be pointed at."""
 _LONGEST = 32
 """Characters of a label; of more changes than fit it says that there are some: "lora …"."""
 _CROWDED = 24
@@ -58,8 +55,8 @@ class Mark:
     y: float
     on_front: bool
     name: str
-    label: tuple[float, float, str] | None = None
-    """Its place and SVG's text-anchor; None where there is no room."""
+    label: Label | None = None
+    """Where its name stands; None where there is no room."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +69,21 @@ class Figure:
     y_ticks: tuple[tuple[float, str], ...]
     path: str
     """The front as an SVG path."""
-    width: int = WIDTH
-    height: int = HEIGHT
+    right: int
+    bottom: int
+    """Of the frame: as the scales end, or as far as marks that were set apart need it."""
     left: int = _LEFT
-    right: int = WIDTH - _RIGHT
-    bottom: int = HEIGHT - _BOTTOM
     top: int = _TOP
+
+    @property
+    def width(self) -> int:
+        """Of the whole figure."""
+        return self.right + _RIGHT
+
+    @property
+    def height(self) -> int:
+        """Of the whole figure."""
+        return self.bottom + _BOTTOM
 
     @property
     def front(self) -> list[Mark]:
@@ -107,14 +113,22 @@ def figure(rows: Sequence[Row], axis: Axis) -> Figure:
     comparable = [(row.id, (cost, accuracy)) for row, cost, accuracy in drawn if row.comparable]
     flags = on_front([point for _, point in comparable])
     front = {row for (row, _), flag in zip(comparable, flags, strict=True) if flag}
+    drawn.sort(key=lambda one: one[1:])
+    places = [(x_of(cost), y_of(accuracy)) for _, cost, accuracy in drawn]
+    true_front = [place for place, (row, *_) in zip(places, drawn, strict=True) if row.id in front]
+    moved = apart(places, [row.id in front for row, *_ in drawn])
     all_rows = [row for row, *_ in drawn]
     marks = [
-        Mark(row, cost, accuracy, x_of(cost), y_of(accuracy), row.id in front, _name(row, all_rows))
-        for row, cost, accuracy in drawn
+        Mark(row, cost, accuracy, x, y, row.id in front, _name(row, all_rows))
+        for (row, cost, accuracy), (x, y) in zip(drawn, moved, strict=True)
     ]
-    marks.sort(key=lambda mark: (mark.cost, mark.accuracy))
-    path = _path([mark for mark in marks if mark.on_front])  # through their true places
-    return Figure(axis, tuple(_labeled(_apart(marks))), x_ticks, y_ticks, path)
+    right = max(WIDTH - _RIGHT, *(math.ceil(mark.x) for mark in marks))
+    bottom = max(HEIGHT - _BOTTOM, *(math.ceil(mark.y) for mark in marks))
+    named = [Named(mark.x, mark.y, mark.name, always=mark.on_front) for mark in marks]
+    frame = (_LEFT, 0, right + _RIGHT, bottom)
+    found = labels(named, _asking(marks), list(_lines(true_front, right)), frame)
+    marks = [replace(mark, label=found.get(number)) for number, mark in enumerate(marks)]
+    return Figure(axis, tuple(marks), x_ticks, y_ticks, _path(true_front, right), right, bottom)
 
 
 def _name(row: Row, rows: Sequence[Row]) -> str:
@@ -134,13 +148,13 @@ Ticks = tuple[tuple[float, str], ...]
 
 
 def _x_scale(costs: Sequence[float], axis: Axis) -> tuple[Scale, Ticks]:
-    positive = [cost for cost in costs if cost > 0]
+    positive = [cost for cost in costs if cost >= 1]  # less than a byte is none
     start = _LEFT + (_ZERO if len(positive) < len(costs) else 0)
     low = math.floor(math.log10(min(positive, default=1)))
     high = max(math.ceil(math.log10(max(positive, default=1))), low + 1)
 
     def place(cost: float) -> float:
-        if cost <= 0:
+        if cost < 1:
             return _LEFT + _ZERO / 4
         return start + (math.log10(cost) - low) / (high - low) * (WIDTH - _RIGHT - start)
 
@@ -150,7 +164,7 @@ def _x_scale(costs: Sequence[float], axis: Axis) -> tuple[Scale, Ticks]:
 
 
 def _y_scale(accuracies: Sequence[float]) -> tuple[Scale, Ticks]:
-    low, high = 5 * math.floor(min(accuracies) / 5), 5 * math.ceil((max(accuracies) + 1) / 5)
+    low, high = min(5 * math.floor(min(accuracies) / 5), 95), min(5 * math.ceil((max(accuracies) + 1) / 5), 100)
 
     def place(accuracy: float) -> float:
         return HEIGHT - _BOTTOM - (accuracy - low) / (high - low) * (HEIGHT - _BOTTOM - _TOP)
@@ -159,83 +173,26 @@ def _y_scale(accuracies: Sequence[float]) -> tuple[Scale, Ticks]:
     return place, tuple((place(value), str(value)) for value in range(low, high + 1, step))
 
 
-def _apart(marks: Sequence[Mark]) -> list[Mark]:
-    """The marks, each at the free place nearest to its own; those on the front choose first."""
-    placed: dict[str, Mark] = {}
-    for mark in sorted(marks, key=lambda m: not m.on_front):
-        x, y = next(
-            (x, y)
-            for x, y in _around(mark.x, mark.y)
-            if all(math.hypot(x - other.x, y - other.y) >= _APART for other in placed.values())
-        )
-        placed[mark.row.id] = replace(mark, x=x, y=y)
-    return [placed[mark.row.id] for mark in marks]
-
-
-def _around(x: float, y: float) -> Iterator[tuple[float, float]]:
-    """A place and others inside the frame, ever farther from it."""
-    yield x, y
-    for distance in itertools.count(1):
-        for step in range(8 * distance):
-            angle = 2 * math.pi * step / (8 * distance)
-            other = x + distance * math.cos(angle), y + distance * math.sin(angle)
-            if _LEFT <= other[0] <= WIDTH - _RIGHT and _TOP <= other[1] <= HEIGHT - _BOTTOM:
-                yield other
-
-
-def _path(front: Sequence[Mark]) -> str:
+def _path(front: Sequence[Point], right: float) -> str:
     if not front:
         return ""
-    steps = [f"M {front[0].x:.1f} {front[0].y:.1f}"] + [f"H {mark.x:.1f} V {mark.y:.1f}" for mark in front[1:]]
-    return " ".join([*steps, f"H {WIDTH - _RIGHT}"])
+    steps = [f"M {front[0][0]:.1f} {front[0][1]:.1f}"] + [f"H {x:.1f} V {y:.1f}" for x, y in front[1:]]
+    return " ".join([*steps, f"H {right}"])
 
 
-def _labeled(marks: Sequence[Mark]) -> Iterator[Mark]:
-    """The marks with labels beside, above or below them, clear of all marks and of each other.
+def _lines(front: Sequence[Point], right: float) -> Iterator[Box]:
+    """The front's line, level and upright."""
+    for (x, y), (next_x, next_y) in itertools.pairwise([*front, *([(right, front[-1][1])] if front else [])]):
+        yield x, y - 1, next_x, y + 1
+        yield next_x - 1, next_y, next_x + 1, y
 
-    Where there is no room for all, the front's come first, then the best mark of each method.
+
+def _asking(marks: Sequence[Mark]) -> list[int]:
+    """Which marks ask for labels: the front's first, then the best of each method, of those with a rank if it has one;
+    then, unless there are many, the others.
     """
-    taken = [(m.x - _RADIUS, m.y - _RADIUS, m.x + _RADIUS, m.y + _RADIUS) for m in marks]
-    front = [m for m in marks if m.on_front]
-    for mark, following in itertools.zip_longest(front, front[1:]):  # the front's line, level and upright
-        end = following.x if following else WIDTH - _RIGHT
-        taken.append((mark.x, mark.y - 1, end, mark.y + 1))
-        if following:
-            taken.append((end - 1, following.y, end + 1, mark.y))
-    labels: dict[str, tuple[float, float, str]] = {}
-    downwards = sorted(marks, key=lambda m: -m.accuracy)
-    best = {mark.row.id for mark in {m.row.spec.method: m for m in reversed(downwards)}.values()}
+    downwards = sorted(range(len(marks)), key=lambda i: (not marks[i].row.comparable, -marks[i].accuracy))
+    best = set({marks[i].row.spec.method: i for i in reversed(downwards)}.values())
     if len(marks) > _CROWDED:
-        downwards = [mark for mark in downwards if mark.on_front or mark.row.id in best]
-    for mark in sorted(downwards, key=lambda m: (not m.on_front, m.row.id not in best)):
-        for box, label in _places(mark):
-            inside = box[0] >= _LEFT and box[2] <= WIDTH and box[1] >= 0 and box[3] <= HEIGHT - _BOTTOM
-            if inside and not any(_overlap(box, other) for other in taken):
-                taken.append(box)
-                labels[mark.row.id] = label
-                break
-    for mark in marks:
-        yield replace(mark, label=labels.get(mark.row.id))
-
-
-Box = tuple[float, float, float, float]
-
-
-def _places(mark: Mark) -> Iterator[tuple[Box, tuple[float, float, str]]]:
-    width, gap = _CHARACTER * len(mark.name), _RADIUS + 4
-    for x, y, anchor in (
-        (mark.x + gap, mark.y + 4, "start"),
-        (mark.x - gap, mark.y + 4, "end"),
-        (mark.x, mark.y - gap, "middle"),
-        (mark.x, mark.y + gap + 10, "middle"),
-        (mark.x + 2, mark.y + gap + 10, "start"),
-        (mark.x - 2, mark.y - gap, "end"),
-        (mark.x - 2, mark.y + gap + 10, "end"),
-        (mark.x + 2, mark.y - gap, "start"),
-    ):
-        left = x - {"start": 0.0, "end": width, "middle": width / 2}[anchor]
-        yield (left, y - _LINE + 4, left + width, y + 4), (round(x, 1), round(y, 1), anchor)
-
-
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+        downwards = [i for i in downwards if marks[i].on_front or i in best]
+    return sorted(downwards, key=lambda i: (not marks[i].on_front, i not in best))

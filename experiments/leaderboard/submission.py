@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
-
 from experiments.leaderboard.board import OURS
-from experiments.leaderboard.describe import data_of, variant
-from experiments.leaderboard.foreign_record import InvalidRecordError, read, unpack
+from experiments.leaderboard.correct_choices import contradiction, data, witnesses
+from experiments.leaderboard.describe import variant
+from experiments.leaderboard.foreign_archive import unpack
+from experiments.leaderboard.foreign_record import InvalidRecordError, read
+from experiments.leaderboard.names import alike, is_plain
 from experiments.leaderboard.versions import mixed_versions, specs_of
 from tfew_pl.archive import ENDING
 from tfew_pl.errors import UserError
@@ -52,25 +53,31 @@ def submit(folder: Path, name: str, into: Path, ours: RunStore | None = None) ->
         UserError: the name cannot be used, anything is wrong with the records, or they were made on other data than
             those that they would stand beside; nothing is written.
     """
-    if not _is_name(name) or name == OURS:
+    if not _is_name(name) or alike(name, OURS):
         raise UserError(
-            f"--name {name!r}: give 1 to {_LONGEST_NAME} printable characters, without slashes and not starting "
-            f"with a dot"
+            f"--name {name!r}: give 1 to {_LONGEST_NAME} printable characters, without slashes, not starting with a "
+            f"dot, with single spaces between words only, and other than {OURS!r}"
         )
     target = into / name
+    there = submissions(into)
+    if known := next((other for other in there if alike(name, other)), None):
+        raise UserError(f"there is a submission {known!r} already; choose another --name, or remove {into / known}")
     if target.exists():
-        raise UserError(f"there is a submission {name!r} already; choose another --name, or remove {target}")
-    records = checked(folder)
-    there = {**({} if ours is None else {OURS: ours}), **submissions(into)}
-    runs = itertools.chain.from_iterable(itertools.starmap(specs_of, there.items()))
-    theirs = ((name, record.spec) for record in records)
-    if mixed := mixed_versions(itertools.chain(runs, theirs)):
+        raise UserError(f"there is something else at {target}; choose another --name, or remove it")
+    records = [(name, record) for record in checked(folder)]
+    stores = {**({} if ours is None else {OURS: ours}), **there}
+    runs = itertools.chain.from_iterable(itertools.starmap(specs_of, stores.items()))
+    theirs = ((name, record.spec) for _, record in records)
+    mixed = mixed_versions(itertools.chain(runs, theirs)) or contradiction(
+        itertools.chain(witnesses(stores, {data(record.spec) for _, record in records}), records)
+    )
+    if mixed:
         raise UserError(f"{folder}: nothing was added: {mixed}; only runs on the same data can stand side by side")
     try:
         into.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=into, prefix=".unfinished-") as temporary:
             store = RunStore(Path(temporary) / "records")
-            for record in records:
+            for _, record in records:
                 store.save(record)
             store.folder.rename(target)
     except OSError as error:
@@ -108,7 +115,7 @@ def checked(folder: Path) -> list[RunRecord]:
             except InvalidRecordError as problem:
                 problems.append(f"{name}: {problem}")
     if not problems:
-        problems = [*_repeated(records), *_missing_runs(records), *_mixed_data(records)]
+        problems = [*_repeated(records), *_missing_runs(records)]
     if not records and not problems:
         raise UserError(f"{folder} holds no record; give the folder that `tfew grid --store` wrote")
     if problems:
@@ -120,12 +127,7 @@ def checked(folder: Path) -> list[RunRecord]:
 
 
 def _is_name(name: str) -> bool:
-    return (
-        0 < len(name) <= _LONGEST_NAME
-        and name.isprintable()
-        and name.strip() == name
-        and not re.search(r"^\.|[/\\]", name)
-    )
+    return 0 < len(name) <= _LONGEST_NAME and is_plain(name) and not re.search(r"^\.|[/\\]", name)
 
 
 def _repeated(records: Sequence[RunRecord]) -> Iterator[str]:
@@ -154,15 +156,3 @@ def _missing_runs(records: Sequence[RunRecord]) -> Iterator[str]:
                     f"{labels[key]} on {task}: seeds {', '.join(map(str, sorted(found)))}, "
                     f"expected {', '.join(map(str, OFFICIAL_SEEDS))}"
                 )
-
-
-def _mixed_data(records: Sequence[RunRecord]) -> Iterator[str]:
-    """A task's data must be of one version, and its correct choices the same in every record."""
-    first: dict[tuple[str, str], RunRecord] = {}
-    for record in records:
-        other = first.setdefault((data_of(record.spec), record.spec.task), record)
-        one, two = (r.predictions.loc[r.predictions["template"] == 0, "gold"].to_numpy() for r in (record, other))
-        length = min(len(one), len(two))
-        same = record.spec.revisions.data == other.spec.revisions.data
-        if not same or not np.array_equal(one[:length], two[:length]):
-            yield f"{record.spec.digest} and {other.spec.digest}: not the same data of {record.spec.task}"

@@ -1,6 +1,6 @@
 "use strict";
 
-// Rows by id. Texts from it are only ever shown through textContent.
+// What there is to say of a row, by its id, as it is to be shown. Its texts are only ever shown through textContent.
 const board = new Map(Object.entries(JSON.parse(document.getElementById("board").textContent)));
 const tables = [...document.querySelectorAll("table.board")];
 const byId = (id) => document.getElementById(id);
@@ -30,8 +30,11 @@ function sort(table, header, direction) {
   header.setAttribute("aria-sort", direction);
 }
 
+const byRank = (table) => sort(table, table.tHead.rows[0].cells[1], "ascending"); // as built
+
 for (const table of tables) {
   for (const header of table.tHead.rows[0].cells) {
+    header.firstElementChild.disabled = false;
     header.firstElementChild.addEventListener("click", () => {
       const opposite = { ascending: "descending", descending: "ascending" };
       const direction = opposite[header.getAttribute("aria-sort")] ?? header.dataset.first;
@@ -39,7 +42,21 @@ for (const table of tables) {
       tell(`Sorted by ${header.textContent.trim()}, ${direction}.`);
     });
   }
-  sort(table, table.tHead.rows[0].cells[1], "ascending"); // by rank, as built
+  byRank(table);
+}
+
+// Columns
+
+// Shows the chosen columns; says if the rows stand otherwise now, as nobody would see by what they were sorted.
+function view() {
+  let again = "";
+  for (const table of tables) {
+    table.dataset.view = controls.elements.view.value;
+    if (table.querySelector("th[aria-sort]").offsetWidth > 0) continue;
+    byRank(table);
+    again = "Sorted by Rank, ascending.";
+  }
+  return again;
 }
 
 // Filters
@@ -50,7 +67,7 @@ function tell(prefix = "") {
   byId("status").textContent = `${prefix} ${shown} of ${rows.length} methods shown.`.trim();
 }
 
-function filter() {
+function filter(said) {
   const words = byId("query").value.toLowerCase().split(/\s+/).filter(Boolean);
   const backbone = byId("backbone").value;
   const source = byId("source").value;
@@ -62,23 +79,39 @@ function filter() {
       (kind !== "" && row.dataset.ranked !== kind) ||
       (backbone !== "" && row.dataset.backbone !== backbone) ||
       (source !== "" && row.dataset.source !== source);
-    for (const mark of document.querySelectorAll(`[data-row="${row.id.slice(4)}"]`)) {
+    for (const mark of document.querySelectorAll(`.figure [data-row="${row.id.slice(4)}"]`)) {
       mark.toggleAttribute("hidden", row.hidden);
     }
   }
-  tell();
+  for (const [figure, description] of described) {
+    const marks = [...figure.querySelectorAll("[data-row]")];
+    const shown = marks.filter((mark) => !mark.hasAttribute("hidden"));
+    const whole = marks.every((mark) => shown.includes(mark) || mark.querySelector(".on") === null);
+    figure.querySelector(".front").toggleAttribute("hidden", !whole); // a line through marks that are not there
+    const some = shown.length < marks.length ? `${shown.length} of ${marks.length} marks are shown. ` : "";
+    figure.querySelector("desc").textContent = some + description;
+  }
+  tell(said);
 }
 
 const controls = byId("controls");
+const described = new Map(
+  [...document.querySelectorAll("svg.figure")].map((figure) => [figure, figure.querySelector("desc").textContent]),
+);
+
+function follow() {
+  filter(view());
+}
+
+controls.hidden = false;
 controls.addEventListener("submit", (event) => event.preventDefault());
-controls.addEventListener("input", () => {
-  for (const table of tables) table.dataset.view = controls.elements.view.value;
-  filter();
-});
+controls.addEventListener("input", follow);
+window.addEventListener("pageshow", follow); // after going back, the browser has restored what was chosen
 
 // A method's runs: the page's fragment names the row, so that a link leads to it
 
 const details = byId("details");
+for (const link of document.querySelectorAll("[data-row]")) link.setAttribute("href", `#${link.dataset.row}`);
 
 function open() {
   const row = board.get(location.hash.slice(1));
@@ -94,16 +127,10 @@ function open() {
   byId("details-title").focus();
 }
 
-function median(values) {
-  const sorted = [...values].sort((one, other) => one - other);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
-
 function show(task) {
   byId("details-task-about").textContent =
-    `Median ${task.accuracy.toFixed(1)} %, interquartile range ${task.accuracy_iqr.toFixed(1)}, ` +
-    `chance ${task.chance.toFixed(1)} %. ${task.examples} examples through each template.`;
+    `Median ${task.accuracy} %, interquartile range ${task.accuracy_iqr}, ` +
+    `chance ${task.chance} %. ${task.examples} examples through each template.`;
   const head = element("tr");
   head.append(element("th", "Template", { scope: "col", class: "name" }));
   for (const run of task.runs) {
@@ -115,14 +142,13 @@ function show(task) {
   const line = (title, values) => {
     const row = element("tr");
     row.append(element("th", title, { scope: "row", class: "name" }));
-    row.append(...values.map((value) => element("td", value.toFixed(1))));
+    row.append(...values.map((value) => element("td", value)));
     return row;
   };
   const body = task.templates.map((template, i) => {
-    const values = task.runs.map((run) => run.accuracy[i]);
-    return line(template, [...values, median(values)]);
+    return line(template, [...task.runs.map((run) => run.accuracy[i]), task.medians[i]]);
   });
-  const foot = line("median", [...task.runs.map((run) => median(run.accuracy)), task.accuracy]);
+  const foot = line("median", [...task.runs.map((run) => run.median), task.accuracy]);
   const parts = { thead: [head], tbody: body, tfoot: [foot] };
   byId("details-runs").replaceChildren(
     ...Object.entries(parts).map(([tag, rows]) => {
@@ -142,5 +168,5 @@ details.addEventListener("close", () => {
   if (location.hash) history.replaceState(null, "", location.pathname + location.search);
 });
 window.addEventListener("hashchange", open);
-tell();
+follow();
 open();

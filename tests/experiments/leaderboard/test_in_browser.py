@@ -3,6 +3,7 @@
 Where there is no browser these tests are skipped, unless TFEW_REQUIRE_BROWSER is set, as in CI.
 """
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from experiments.leaderboard.board import Board
 from experiments.leaderboard.page import page as html
+from experiments.statistics import Spread
 from tfew_pl.tasks import TASKS
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -161,6 +163,24 @@ def test_drill_down_to_templates_and_seeds(page: Page, example: Board) -> None:
     expect(page).to_have_url(page.url.split("#")[0])
 
 
+def test_the_dialog_rounds_as_the_table(browser: Browser, example: Board, tmp_path: Path) -> None:
+    """Halves, which a browser would round up and Python rounds to the even digit."""
+    (section,) = example.sections
+    row = section.rows[0]
+    tasks = tuple(dataclasses.replace(task, accuracy=Spread(56.25, 50.0, 50.25)) for task in row.tasks)
+    board = Board((dataclasses.replace(section, rows=(dataclasses.replace(row, tasks=tasks),)),))
+    (tmp_path / "halves.html").write_text(html(board), encoding="utf-8")
+    page = browser.new_page()
+    page.goto((tmp_path / "halves.html").as_uri())
+    cell = page.locator("table.board tbody .tasks").first.inner_text()
+    page.get_by_role("link", name="ia3").first.click()
+    said = page.locator("#details-task-about").inner_text()
+    foot = page.locator("#details-runs tfoot td").last.inner_text()
+    page.close()
+    assert cell.split()[0] == foot == "56.2"
+    assert said.startswith("Median 56.2 %, interquartile range 0.2,")
+
+
 def test_a_link_leads_to_a_method(page: Page, file: Path, example: Board) -> None:
     row = next(row for row in example.values() if row["method"] == "zero-shot")
     page.goto(f"{file.as_uri()}#{row['id']}")
@@ -287,4 +307,109 @@ def test_without_javascript_the_table_is_all_there(browser: Browser, file: Path)
     page.goto(file.as_uri())
     assert page.locator("table.board tbody tr").count() == 5
     assert page.locator("svg").count() == 3
+    assert header(page, "RTE").is_visible()
+    assert header(page, "Peak memory").is_visible()
+    assert page.locator("noscript p").is_visible()
+    # What would do nothing cannot be chosen.
+    assert page.get_by_role("button", disabled=False).count() == 0
+    assert page.locator("input:visible, select:visible, a[href]").count() == 0
     context.close()
+
+
+def test_back_keeps_what_was_chosen(page: Page) -> None:
+    """The browser restores the form; what it says is what is shown."""
+    page.get_by_label("Backbone").select_option("pocket-lm")
+    page.get_by_label("costs").check()
+    page.goto("about:blank")
+    page.go_back()
+    expect(page.get_by_label("Backbone")).to_have_value("pocket-lm")
+    expect(page.get_by_role("status")).to_have_text("1 of 5 methods shown.")
+    assert shown(page) == ["in-context" + LIMITS]
+    assert header(page, "Peak memory").is_visible()
+    assert not header(page, "RTE").is_visible()
+
+
+def test_rows_are_not_sorted_by_what_nobody_sees(page: Page) -> None:
+    page.get_by_label("costs").check()
+    header(page, "Peak memory").click()
+    header(page, "Peak memory").click()
+    page.get_by_label("accuracy by task").check()
+    assert page.locator("th[aria-sort]").all_inner_texts() == ["Rank"]
+    assert shown(page)[:2] == ["ia3", "zero-shot"]
+    expect(page.get_by_role("status")).to_have_text("Sorted by Rank, ascending. 5 of 5 methods shown.")
+    header(page, "Mean").click()
+    page.get_by_label("costs").check()
+    assert page.locator("th[aria-sort]").all_inner_texts() == ["Mean"]  # which is still there
+
+
+def test_a_front_whose_marks_are_filtered_away_is_not_drawn(page: Page) -> None:
+    def drawn() -> bool:
+        return bool(figure.locator(".front").evaluate("path => getComputedStyle(path).display !== 'none'"))
+
+    figure = page.locator("svg.figure").first
+    description = str(figure.locator("desc").text_content())
+    assert drawn()
+    page.get_by_label("Backbone").select_option("pocket-lm")
+    assert not drawn()
+    assert figure.locator("desc").text_content() == f"1 of 4 marks are shown. {description}"
+    page.get_by_label("Backbone").select_option("")
+    page.get_by_label("Rows").select_option("ranked")
+    assert drawn()
+    page.get_by_label("Rows").select_option("")
+    assert figure.locator("desc").text_content() == description
+
+
+def test_nothing_in_a_crowded_figure_is_covered(browser: Browser, example: Board, tmp_path: Path) -> None:
+    """As the browser measures letters, not as the layout does."""
+    (section,) = example.sections
+    rows = [
+        dataclasses.replace(
+            section.rows[0],
+            source=str(i),
+            spec=dataclasses.replace(section.rows[0].spec, method=f"{('漢字', 'WWW', 'iii')[i % 3]}-{i % 9}"),
+            changes=("without unlikelihood",) * (i > 30),
+            tasks=tuple(
+                dataclasses.replace(task, accuracy=Spread(50 + i % 30 + i / 60, 40, 60))
+                for task in section.rows[0].tasks
+            ),
+            costs=dict.fromkeys(section.rows[0].costs, 1000000.0 * 1.08**i),
+        )
+        for i in range(60)
+    ]
+    (tmp_path / "crowd.html").write_text(
+        html(Board((dataclasses.replace(section, rows=tuple(rows)),))), encoding="utf-8"
+    )
+    page = browser.new_page(viewport={"width": 1366, "height": 900})
+    page.goto((tmp_path / "crowd.html").as_uri())
+    found = page.evaluate("""() => [...document.querySelectorAll("svg.figure")].flatMap((figure) => {
+      const box = (element) => { const b = element.getBBox(); return [b.x, b.y, b.x + b.width, b.y + b.height]; };
+      const cover = (one, other) =>
+        one[0] < other[2] && other[0] < one[2] && one[1] + 2 < other[3] && other[1] + 2 < one[3];
+      const texts = [...figure.querySelectorAll("a text")];
+      const others = [...texts, ...figure.querySelectorAll("circle, text[text-anchor=end]")];
+      const covered = texts.flatMap((text) =>
+        others.filter((other) => other !== text && cover(box(text), box(other))).map((other) => [text, other]));
+      const { width, height } = figure.viewBox.baseVal;
+      const outside = texts.filter((text) => box(text)[0] < 0 || box(text)[2] > width || box(text)[1] < 0);
+      const unnamed = [...figure.querySelectorAll(".on")].filter((mark) => !mark.parentNode.querySelector("text"));
+      return [texts.length > 8, covered.length, outside.length, unnamed.length];
+    })""")
+    page.close()
+    assert found == [True, 0, 0, 0] * 3
+
+
+def test_on_paper_all_rows_and_columns_are_there(page: Page) -> None:
+    page.emulate_media(media="print", color_scheme="dark")
+    page.set_viewport_size({"width": 1040, "height": 720})  # A4, on its side, without margins
+    region = page.locator(".tall").first
+    sizes = region.evaluate(
+        "region => [region.scrollWidth, region.clientWidth, region.scrollHeight, region.clientHeight]"
+    )
+    assert sizes[0] == sizes[1]
+    assert sizes[2] == sizes[3]
+    for title in ("RTE", "Peak memory"):
+        assert header(page, title).is_visible()
+    assert not page.locator("#controls").is_visible()
+    assert not page.get_by_role("status").is_visible()
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.locator("thead").first.evaluate("head => getComputedStyle(head).position") == "static"

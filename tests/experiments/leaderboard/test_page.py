@@ -11,7 +11,8 @@ from html.parser import HTMLParser
 import pytest
 
 from experiments.leaderboard.board import Board
-from experiments.leaderboard.page import COSTS, page
+from experiments.leaderboard.details import details
+from experiments.leaderboard.page import COSTS, PROCESS_MEMORY, page
 from experiments.leaderboard.pareto import AXES
 from experiments.quantities import percent
 from experiments.statistics import Spread
@@ -96,8 +97,17 @@ def test_names_from_outside_are_text(text: str, parsed: Parsed, example: Board, 
     shown = [name for name in parsed.texts["bdi"] if name == hostile]
     assert len(shown) == 3  # method, backbone, source
     embedded = json.loads(parsed.texts["script"][0])
-    assert embedded == {row["id"]: row for row in example.values()}
+    assert embedded == {row.id: details(row) for row in example.sections[0].rows}
     assert {row["source"] for row in embedded.values()} == {"this repository", hostile}
+
+
+def test_options_say_what_they_stand_for(parsed: Parsed, hostile: str) -> None:
+    """Of their text alone a browser takes away spaces."""
+    assert {"", hostile, "pocket-t0"} <= {option["value"] for option in parsed.all("option")}
+
+
+def test_costs_say_what_memory_is_of(text: str) -> None:
+    assert f"{PROCESS_MEMORY}</span></caption>" in text
 
 
 def test_ids_are_unique_and_referred_to(parsed: Parsed) -> None:
@@ -124,7 +134,7 @@ def test_the_table_is_the_boards(parsed: Parsed, example: Board) -> None:
 
 def test_figures_have_titles_and_descriptions(parsed: Parsed, example: Board) -> None:
     assert len(parsed.all("svg")) == 3
-    names = [str(a["aria-label"]) for a in parsed.all("a") if a.get("data-row")]
+    names = [str(a["aria-label"]) for a in parsed.all("a") if "aria-label" in a]
     assert len(set(names)) == len(names)  # of one figure and among them, as each names its axis
     (section,) = example.sections
     for axis, described in zip(AXES, parsed.texts["desc"], strict=True):

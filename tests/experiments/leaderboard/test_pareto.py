@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.leaderboard.board import Board, Row
-from experiments.leaderboard.pareto import AXES, HEIGHT, WIDTH, figure, on_front
+from experiments.leaderboard.labels import RADIUS, SIZE
+from experiments.leaderboard.pareto import AXES, figure, on_front
+from experiments.leaderboard.text_width import text_width
 from experiments.statistics import Spread
 from tfew_pl.spec import Evaluation
 
@@ -49,16 +51,15 @@ def test_everything_stands_inside_and_no_label_covers_another(
         assert drawn.left <= mark.x <= drawn.right
         assert drawn.top <= mark.y <= drawn.bottom
         if mark.label:
-            x, y, anchor = mark.label
-            width = 6.8 * len(mark.name)
-            left = x - {"start": 0, "end": width, "middle": width / 2}[anchor]
-            assert 0 <= left <= left + width <= WIDTH
-            assert 0 <= y - 10 <= y <= HEIGHT
+            y, width = mark.label.y, text_width(mark.name, SIZE)
+            left = mark.label.x - {"start": 0, "end": width, "middle": width / 2}[mark.label.anchor]
+            assert 0 <= left <= left + width <= drawn.width
+            assert 0 <= y - 10 <= y <= drawn.height
             boxes.append((left, y - 10, left + width, y))
     for one, other in itertools.combinations(boxes, 2):
         assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
     for one, other in itertools.combinations(drawn.marks, 2):
-        assert math.dist((one.x, one.y), (other.x, other.y)) >= 7  # more than a radius and half a line
+        assert math.dist((one.x, one.y), (other.x, other.y)) >= RADIUS  # neither covers the other's center
     for ticks in (drawn.x_ticks, drawn.y_ticks):
         places = [place for place, _ in ticks]
         assert min(abs(a - b) for a, b in itertools.pairwise(places)) > 14
@@ -81,7 +82,7 @@ def test_the_front_is_drawn_in_steps(row: Row) -> None:
 def test_the_front_goes_through_true_places_where_marks_are_moved(row: Row) -> None:
     """Two of almost the same cost and accuracy; one step to the right and up, whichever way the second is moved."""
     drawn = figure([at(row, 0, 100, 60), at(row, 1, 101, 60.1), at(row, 2, 1e6, 40)], AXES[2])
-    assert math.dist(*((mark.x, mark.y) for mark in drawn.front)) >= 7
+    assert math.dist(*((mark.x, mark.y) for mark in drawn.front)) >= RADIUS
     _, x, y, _, next_x, _, next_y, _, _ = drawn.path.split()
     assert float(x) <= float(next_x) < float(x) + 2
     assert float(y) - 2 < float(next_y) <= float(y)
@@ -98,8 +99,40 @@ def test_a_mark_stands_at_its_place_where_that_is_free(row: Row) -> None:
     assert marks["0"].x == x_of_100
     assert (marks["5"].x, marks["5"].on_front) == (x_of_1000, True)
     for i in "12":
-        assert math.hypot(marks[i].x - x_of_100, marks[i].y - marks["0"].y) == pytest.approx(8)
+        assert math.hypot(marks[i].x - x_of_100, marks[i].y - marks["0"].y) == pytest.approx(RADIUS)
     assert math.hypot(marks["4"].x - x_of_1000, marks["4"].y - marks["5"].y) == pytest.approx(8)
+
+
+def test_what_is_not_on_the_front_stands_no_better_than_it_is(row: Row) -> None:
+    """A crowd below and to the right of one mark; where they would stand alone is where the front's line leads."""
+    rows = [at(row, 0, 100, 60), *(at(row, i, 100 + i / 10, 60 - i / 100) for i in range(1, 40))]
+    drawn = figure([*rows, at(row, 40, 1e6, 40)], AXES[2])
+    first = next(mark for mark in drawn.marks if mark.on_front)
+    _, x, y, *_ = drawn.path.split()
+    assert (first.x, first.y) == pytest.approx((float(x), float(y)), abs=0.1)
+    for mark in drawn.marks:
+        if not mark.on_front:
+            assert mark.x >= first.x
+            assert mark.y >= first.y
+
+
+def test_the_frame_grows_for_marks_that_are_set_apart(row: Row) -> None:
+    drawn = figure([at(row, 0, 1, 60), *(at(row, i, 1e6, 5) for i in range(1, 20))], AXES[2])
+    assert drawn.right >= max(mark.x for mark in drawn.marks) > drawn.x_ticks[-1][0]
+    assert drawn.bottom >= max(mark.y for mark in drawn.marks) > drawn.y_ticks[0][0]
+
+
+def test_accuracies_end_at_100(row: Row) -> None:
+    for accuracies in ((99.5, 70), (100, 100), (100, 0)):
+        drawn = figure([at(row, i, 10, accuracy) for i, accuracy in enumerate(accuracies)], AXES[2])
+        assert max(int(label) for _, label in drawn.y_ticks) <= 100
+        assert min(mark.y for mark in drawn.marks) >= drawn.top
+
+
+def test_costs_below_one_are_none(row: Row) -> None:
+    """Of logarithms of them there would be no end."""
+    drawn = figure([at(row, 0, 5e-324, 60), at(row, 1, 1e3, 70)], AXES[2])
+    assert [label for _, label in drawn.x_ticks][:2] == ["0", "1.0 kB"]
 
 
 def test_rows_of_one_method_are_told_apart(row: Row) -> None:
@@ -125,9 +158,27 @@ def test_of_many_marks_the_front_and_the_best_of_each_method_have_labels(row: Ro
     rows = [at(row, 0, 0, 60), *(at(changed, i, 10.0**i, 60 - 2 * i) for i in range(1, 25))]
     rows.append(at(lora, 25, 1e25, 10))
     drawn = figure(rows, AXES[2])
-    assert [(mark.name, mark.accuracy) for mark in drawn.marks if mark.label] == [("ia3", 60), ("lora …", 58)]
+    assert [(mark.name, mark.accuracy) for mark in drawn.marks if mark.label] == [
+        ("ia3", 60),
+        ("lora", 10),
+    ]  # with a rank
     drawn = figure(rows[:10], AXES[2])
     assert [mark.name for mark in drawn.marks if mark.label] == ["ia3"] + 9 * ["lora without pretraining"]
+
+
+def test_in_a_crowd_all_of_the_front_have_labels(row: Row) -> None:
+    """Marks side by side on a slope so steep that there is no room beside them, and ablations all around."""
+    front = [
+        dataclasses.replace(
+            at(row, i, 1e3 * 1.03**i, 50 + i), spec=dataclasses.replace(row.spec, method=f"prompt-tuning-{i}")
+        )
+        for i in range(12)
+    ]
+    ablation = dataclasses.replace(row, changes=("without pretraining",))
+    others = [at(ablation, 100 + i, 10 ** (2.5 + i % 8 / 4), 48 + i // 8) for i in range(80)]
+    drawn = figure([*front, *others], AXES[2])
+    assert [mark.name for mark in drawn.front if mark.label] == [f"prompt-tuning-{i}" for i in range(12)]
+    assert any(mark.label.leader for mark in drawn.front if mark.label)
 
 
 def test_rows_without_a_mean_are_not_drawn(row: Row) -> None:

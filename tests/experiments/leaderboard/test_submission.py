@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from experiments.leaderboard import foreign_record
@@ -133,21 +135,57 @@ def test_archives_that_are_none(folder: Path, tmp_path: Path, monkeypatch: pytes
     archive.unlink()
     store = RunStore(folder)
     store.pack("some", store.folders())
-    monkeypatch.setattr("experiments.leaderboard.foreign_record._LARGEST_ARCHIVE", 1000)
+    monkeypatch.setattr("experiments.leaderboard.foreign_archive._LARGEST", 1000)
     assert f"{archive.name}: holds more than 1000 bytes" in refused(folder, tmp_path)
     archive.unlink()
     archive.symlink_to(tmp_path / "anything")
     assert f"{archive.name}: not a plain file" in refused(folder, tmp_path)
 
 
+def test_archives_whose_files_share_their_content(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text that the file keeps once, and that would be unpacked as often as it is named."""
+    archive, times = folder / f"some{ENDING}", 40
+    content = pa.DictionaryArray.from_arrays(pa.array([0] * times, pa.int32()), pa.array([b"x" * 9000], pa.binary()))
+    digests = [f"{i:016x}" for i in range(times)]
+    table = pa.table({"digest": digests, "name": ["record.json"] * times, "content": content})
+    pq.write_table(table, archive, use_dictionary=["content"], store_schema=False)
+    assert archive.stat().st_size < 20_000
+    monkeypatch.setattr("experiments.leaderboard.foreign_archive._LARGEST", 100_000)
+    assert f"{archive.name}: holds more than 100000 bytes" in refused(folder, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ({"digest": ["0" * 16], "name": ["record.json"], "content": ["a text"]}, "has not the columns of an archive"),
+        ({"digest": [["0" * 16]], "name": ["record.json"], "content": [b""]}, "has not the columns of an archive"),
+        ({"digest": ["0" * 16] * 2, "name": ["record.json"] * 2, "content": [b""] * 2}, "is there twice"),
+        ({"digest": ["0" * 16], "name": ["record.json"], "content": pa.array([None], pa.binary())}, "is not a file's"),
+    ],
+)
+def test_archives_of_other_tables(folder: Path, tmp_path: Path, table: dict[str, Any], reason: str) -> None:
+    pq.write_table(pa.table(table), folder / f"some{ENDING}")
+    assert reason in refused(folder, tmp_path)
+
+
 def test_a_name_is_taken_once(folder: Path, tmp_path: Path) -> None:
     submit(folder, "a lab", tmp_path / "into")
     with pytest.raises(UserError, match="there is a submission 'a lab' already; choose another --name"):
         submit(folder, "a lab", tmp_path / "into")
+    with pytest.raises(UserError, match="there is a submission 'a lab' already"):
+        submit(folder, "A Lab", tmp_path / "into")
     assert list(submissions(tmp_path / "into")) == ["a lab"]
+    (tmp_path / "into" / "notes").write_text("x")
+    with pytest.raises(UserError, match="there is something else at"):
+        submit(folder, "notes", tmp_path / "into")
 
 
-@pytest.mark.parametrize("name", ["", ".hidden", "..", "a/b", "a\\b", "a\nb", "x" * 81, "\u202egnp", " a", OURS])
+@pytest.mark.parametrize(
+    "name",
+    ["", ".hidden", "..", "a/b", "a\\b", "a\nb", "x" * 81, "\u202egnp", " a", "a  b", "\u3164", OURS, OURS.title()],
+)
 def test_names_that_cannot_be(folder: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="--name"):
         submit(folder, name, tmp_path / "into")
@@ -178,7 +216,22 @@ def test_hostile_names_that_can_be_are_kept_as_they_are(folder: Path, tmp_path: 
         (lambda v: v["costs"].pop("parameters"), "costs: Costs.__init__() missing 1 required"),
         (lambda v: v["spec"]["recipe"].update(steps=0), "spec.recipe: recipe: steps must be at least 1"),
         (lambda v: v["spec"]["recipe"].update(learning_rate=True), "spec.recipe.learning_rate: True is not valid"),
-        (lambda v: v["costs"].update(parameters=-1), "a cost is negative"),
+        (lambda v: v["spec"].update(method=""), "the method or the backbone has no name"),
+        (lambda v: v["spec"].update(backbone=""), "the method or the backbone has no name"),
+        (lambda v: v["spec"].update(method="  "), "spec.method: '  ' is not valid"),
+        (lambda v: v["spec"].update(backbone="my  net"), "spec.backbone: 'my  net' is not valid"),
+        (lambda v: v["spec"].update(options={"start": 10**400}), "spec.options: {'start': 1000"),
+        (lambda v: v["spec"]["recipe"].update(learning_rate=10**400), "spec.recipe.learning_rate: 1000"),
+        (lambda v: v["costs"].update(parameters=-1), "costs.parameters: -1 is not between 0 and 1e+15"),
+        (lambda v: v["costs"].update(trained_parameters=10**16), "costs.trained_parameters: 10000000000000000 is not"),
+        (lambda v: v["costs"].update(peak_memory_bytes=10**308), "costs.peak_memory_bytes: 1000"),
+        (lambda v: v["costs"].update(measured_stored_bytes=10**308), "costs.measured_stored_bytes: 1000"),
+        (lambda v: v["costs"].update(inference_flops=10**400), "costs.inference_flops: 1000"),
+        (
+            lambda v: v["costs"].update(measured_training_flops=1.7e308),
+            "costs.measured_training_flops: 1.7e+308 is not",
+        ),
+        (lambda v: v["costs"].update(evaluation_seconds=1e300), "costs.evaluation_seconds: 1e+300 is not"),
         (lambda v: v["costs"].update(inference_flops=float("nan")), "NaN is no number"),
         (lambda v: v["costs"].update(inference_flops="1"), "costs.inference_flops: '1' is not valid"),
         (lambda v: v["files"].update({"losses.parquet": "0"}), "losses.parquet has changed since the record was saved"),
@@ -241,6 +294,13 @@ def test_losses_that_are_none(
 ) -> None:
     _spoil(one / "losses.parquet", change)
     assert reason in refused(one.parent, tmp_path)
+
+
+def test_texts_are_not_read(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a table repeats a long one, which its file keeps once."""
+    _spoil(one / "predictions.parquet", lambda t: t.assign(template="x" * 5000))
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile.read", lambda _: pytest.fail("it was read"))
+    assert "predictions.parquet: expected whole numbers only" in refused(one.parent, tmp_path)
 
 
 def test_a_file_that_is_no_table(one: Path, tmp_path: Path) -> None:
@@ -320,12 +380,55 @@ def test_data_that_is_not_at_hand_must_agree_with_itself(
     """Of the hub's data only this can be said without it, and its size."""
     monkeypatch.setattr(foreign_record, "EVALUATION_EXAMPLES", _pocket_sizes())
     folder = save_all(tmp_path / "hub", method=ZERO_SHOT, data="hub")
-    record = RunStore(folder).load(find(folder, "copa", 42).name)
-    wrong = (record.predictions["gold"] != record.predictions["predicted"]).astype(int)
-    predictions = record.predictions.assign(gold=0, predicted=wrong)
+    store = RunStore(folder)
+    for record in list(store.records()):
+        wrong = (record.predictions["gold"] != record.predictions["predicted"]).astype(int)
+        spoiled = record.predictions.assign(gold=0, predicted=wrong)
+        predictions = spoiled if record.spec.task == "copa" else record.predictions
+        spec = dataclasses.replace(record.spec, backbone="other")
+        store.save(dataclasses.replace(record, spec=spec, predictions=predictions))
+    assert "(a lab) have different correct choices for the data of copa" in refused(folder, tmp_path)
+
+
+def test_data_that_is_not_at_hand_must_agree_through_all_templates(
+    save_all: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Right through the first, by which records are compared, and whatever was predicted through the others."""
+    monkeypatch.setattr(foreign_record, "EVALUATION_EXAMPLES", _pocket_sizes())
+    store = RunStore(save_all(tmp_path / "hub", method=ZERO_SHOT, data="hub"))
+    record = store.load(find(store.folder, "copa", 42).name)
+    gold = record.predictions["gold"].where(record.predictions["template"] == 0, record.predictions["predicted"])
+    names = {name: (1.0 if i else share) for i, (name, share) in enumerate(record.accuracy.items())}
     spec = dataclasses.replace(record.spec, backbone="other")
-    RunStore(folder).save(dataclasses.replace(record, spec=spec, predictions=predictions))
-    assert "not the same data of copa" in refused(folder, tmp_path)
+    cheat = RunStore(tmp_path / "cheat")
+    cheat.save(dataclasses.replace(record, spec=spec, accuracy=names, predictions=record.predictions.assign(gold=gold)))
+    assert "correct choice is not the same through all templates" in refused(cheat.folder, tmp_path)
+
+
+def test_correct_choices_must_be_those_of_the_other_records(
+    save_all: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is right by other answers: neither than ours nor than somebody else's, of whom one saw a few examples."""
+    monkeypatch.setattr(foreign_record, "EVALUATION_EXAMPLES", _pocket_sizes())
+    honest = RunStore(save_all(tmp_path / "honest", method=ZERO_SHOT, data="hub"))
+    few = save_all(tmp_path / "few", method=ZERO_SHOT, data="hub", evaluation=Evaluation(8))
+    cheat = RunStore(tmp_path / "cheat")
+    for record in honest.records():
+        late = (record.predictions["example"] > 8) & (record.spec.task == "copa")
+        gold = record.predictions["gold"].where(~late, record.predictions["predicted"] * 0)
+        right = (gold == record.predictions["predicted"]).groupby(record.predictions["template"]).mean()
+        shares = dict(zip(record.accuracy, right, strict=True))
+        spec = dataclasses.replace(record.spec, backbone="other")
+        cheat.save(
+            dataclasses.replace(record, spec=spec, accuracy=shares, predictions=record.predictions.assign(gold=gold))
+        )
+    submit(few, "a few", tmp_path / "into")
+    submit(honest.folder, "honest", tmp_path / "into")
+    for ours, into in ((None, "into"), (honest, "elsewhere")):
+        with pytest.raises(UserError, match=r"different correct choices for the data of copa") as caught:
+            submit(cheat.folder, "cheat", tmp_path / into, ours)
+        assert f"({OURS if ours else 'honest'}) and" in str(caught.value)
+    assert list(submissions(tmp_path / "into")) == ["a few", "honest"]
 
 
 def _pocket_sizes() -> dict[str, int]:
