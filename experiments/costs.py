@@ -55,6 +55,7 @@ class Estimate:
             "context_flops": self.context_flops,
             "cached_inference_flops": self.cached_inference_flops,
             "cache_bytes": self.cache_bytes,
+            "break_even_of": t_few.method,
             "break_even": None if self is t_few else t_few.break_even(self.training_flops, self.inference_flops),
             "break_even_cached": None if cached is None else t_few.break_even(*cached),
             "training_dollars": price.of_flops(self.training_flops),

@@ -15,10 +15,12 @@ from tfew_pl import backbones, costs
 from tfew_pl.costs import Price
 from tfew_pl.registry import get_classifier, registered_classifiers
 from tfew_pl.shapes import SHAPES, VOCABULARY, Shape
-from tfew_pl.spec import IN_CONTEXT, RunSpec
+from tfew_pl.spec import FOLDS, IN_CONTEXT, RunSpec
 from tfew_pl.tasks import get_task
 from tfew_pl.tasks.data import load_data
+from tfew_pl.tasks.splits import leave_out
 
+T5 = backbones.Kind("t5", encoder_decoder=True)
 _BUCKETS = 32
 """Of T5's relative positions."""
 
@@ -55,7 +57,8 @@ def estimate(spec: RunSpec, price: Price, lengths: Lengths) -> Estimate | None:
     Args:
         spec: resolved.
         price: of the machine.
-        lengths: of examples, where known; else the paper's median is taken.
+        lengths: of examples, where known; else the paper's median is taken. An example in a context is shorter by its
+            wrong choices: as much as in the paper, 98 tokens of 103.
     """
     tokens = lengths.get((spec.task, spec.backbone), EXAMPLE_TOKENS)
     flops = _classifier_flops(spec, tokens) if spec.method in registered_classifiers() else _flops(spec, tokens)
@@ -68,11 +71,24 @@ def _flops(spec: RunSpec, tokens: float) -> float | None:
     parameters = backbone_parameters(spec.backbone)
     if parameters is None:
         return None
-    shots = _shots(spec) if spec.method == IN_CONTEXT else 0
-    flops = _predictions(spec) * costs.inference_flops(parameters, tokens, shots, SHOT_TOKENS)
+    # Of the T5s whose shapes are known, no file is here; others are folders, with their config.json.
+    kind = T5 if spec.backbone in SHAPES else backbones.kind(spec.backbone)
+    each = {"encoder_decoder": kind.encoder_decoder}
+    shot_tokens = tokens * SHOT_TOKENS / EXAMPLE_TOKENS
+    shots = _context_shots(spec, kind.positions, tokens, shot_tokens) if spec.method == IN_CONTEXT else 0
+    flops = _predictions(spec) * costs.inference_flops(parameters, tokens, shots, shot_tokens, **each)
     if spec.trains:
-        flops += costs.training_flops(parameters, tokens, spec.recipe.steps, spec.recipe.batch_size)
+        flops += costs.training_flops(parameters, tokens, spec.recipe.steps, spec.recipe.batch_size, **each)
     return flops
+
+
+def _context_shots(spec: RunSpec, positions: int | None, tokens: float, shot_tokens: float) -> int:
+    """Few-shot examples that stand before a query over all of its contexts: in one context, as many as fit."""
+    shots, _ = _split(spec)
+    if spec.in_context.contexts == "ensemble":
+        return shots
+    room = spec.in_context.longest_input(get_task(spec.task).input_tokens, positions) - tokens
+    return max(0, min(shots, int(room / shot_tokens)))
 
 
 def _classifier_flops(spec: RunSpec, tokens: float) -> float | None:
@@ -80,22 +96,25 @@ def _classifier_flops(spec: RunSpec, tokens: float) -> float | None:
     parameters = method.parameters(spec.backbone)
     if parameters is None:
         return None
+    shots, examples = _split(spec)
+    inference = examples * costs.inference_flops(parameters, tokens, encoder_decoder=False)
+    return inference + costs.training_flops(parameters, tokens, 1, method.texts(shots), encoder_decoder=False)
+
+
+def _split(spec: RunSpec) -> tuple[int, int]:
+    """Few-shot examples, and those that are evaluated; see `tfew_pl.preparation.split`."""
+    limits, shots = spec.evaluation, spec.shots or get_task(spec.task).shots
     examples, _ = _sizes(spec.task, spec.data)
-    inference = min(examples, spec.evaluation.examples or examples) * costs.inference_flops(
-        parameters, tokens, encoder_decoder=False
-    )
-    return inference + costs.training_flops(parameters, tokens, 1, method.texts(_shots(spec)), encoder_decoder=False)
-
-
-def _shots(spec: RunSpec) -> int:
-    return spec.shots or get_task(spec.task).shots
+    if limits.fold is not None:
+        kept, left_out = leave_out(range(shots), limits.fold, FOLDS)
+        shots, examples = len(kept), len(left_out)
+    return shots, min(examples, limits.examples or examples)
 
 
 def _predictions(spec: RunSpec) -> int:
     """Examples times templates."""
-    examples, templates = _sizes(spec.task, spec.data)
-    limits = spec.evaluation
-    return min(examples, limits.examples or examples) * min(templates, limits.templates or templates)
+    _, templates = _sizes(spec.task, spec.data)
+    return _split(spec)[1] * min(templates, spec.evaluation.templates or templates)
 
 
 @cache

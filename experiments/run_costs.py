@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from tfew_pl.costs import Price, break_even
 from tfew_pl.record import Costs
+from tfew_pl.spec import IN_CONTEXT
 
 if TYPE_CHECKING:
     from tfew_pl.record import RunRecord
 
 Records = Sequence["RunRecord"]
+
+CONTEXT_BY_FORMULA = (
+    "By formula, every prediction reads its context. As measured, a context that is kept, a causal language model's or "
+    "one before a query in the decoder, is read once and is in no prediction."
+)
+"""What sets the two costs of in-context learning apart; the record's fields are the same for all runs."""
 
 
 def _typical(records: Records, cost: Callable[["RunRecord"], float]) -> float:
@@ -47,6 +54,7 @@ def _row(name: str, records: Records, price: Price | None) -> dict[str, Any]:
         "method": name,
         "backbone": ", ".join(sorted({record.spec.backbone for record in records})),
         "runs": len(records),
+        "in_context": any(record.spec.method == IN_CONTEXT for record in records),
         "parameters": typical("parameters"),
         "inference_flops": typical("inference_flops"),
         "measured_inference_flops": inference_flops,
@@ -74,7 +82,8 @@ def run_values(variants: Mapping[str, Records], price: Price | None) -> list[dic
     """A dictionary a variant: FLOPs and bytes by formula and measured, seconds, dollars.
 
     Each is the median over tasks of the medians over a task's runs. `break_even` and `measured_break_even` are the
-    numbers of predictions from which the first variant that trains costs no more FLOPs than this one; None: never.
+    numbers of predictions from which the first variant that trains, which `break_even_of` names, costs no more FLOPs
+    than this one; None: never.
 
     Args:
         variants: the records of each variant, one or more.
@@ -83,6 +92,7 @@ def run_values(variants: Mapping[str, Records], price: Price | None) -> list[dic
     rows = [_row(name, records, price) for name, records in variants.items()]
     trained = next((row for row in rows if row["training_flops"]), None)
     for row in rows:
+        row["break_even_of"] = None if trained is None else trained["method"]
         row["break_even"] = _break_even(trained, row, "")
         row["measured_break_even"] = _break_even(trained, row, "measured_")
     return rows

@@ -1,6 +1,6 @@
 """What a run costs: its record's `Costs`, by the formulas of `costs` and as counted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -10,7 +10,7 @@ from tfew_pl import costs
 from tfew_pl.backbones import Backbone
 from tfew_pl.choices import ChoiceBatch
 from tfew_pl.datamodule import EvaluationBatches
-from tfew_pl.encoding import collate
+from tfew_pl.encoding import Encoded, collate
 from tfew_pl.method import ParameterCounts
 from tfew_pl.module import TFewModule
 from tfew_pl.preparation import PreparedRun
@@ -37,18 +37,16 @@ def _without_gradients(module: TFewModule) -> Iterator[None]:
 def count_flops(run: PreparedRun, module: TFewModule, micro_batch: int) -> tuple[float, float]:
     """FLOPs of one prediction and of the whole training, counted over a batch of middle length and the first step.
 
+    A prediction is of all its contexts, and has its share of the probes that calibrate them.
+
     Args:
         run: what is trained and evaluated.
         module: with one slot.
         micro_batch: training examples that the device has room for at a time.
     """
-    contexts = len(run.examples) // len(run.plain)
-    batches = EvaluationBatches(run.examples)
-    batch = batches[len(batches) // 2].to(module.device)
+    asked = [run.examples, *([] if run.probes is None else [run.probes.asked])]
     with _without_gradients(module):
-        if batch.kept is not None:
-            module.score(batch)  # the context is read once, not for every prediction
-        inference = contexts * costs.count_flops(lambda: module.score(batch)) / len(batch.gold)
+        inference = sum(_flops(examples, len(run.plain), module) for examples in asked)
     if run.draws is None:
         return inference, 0.0
     examples = [run.draws[i] for i in range(run.spec.recipe.batch_size)]
@@ -60,6 +58,15 @@ def count_flops(run: PreparedRun, module: TFewModule, micro_batch: int) -> tuple
 
     counted = sum(costs.count_flops(partial(step, part.to(module.device))) for part in parts)
     return inference, counted * run.spec.recipe.steps
+
+
+def _flops(examples: Sequence[Encoded], predictions: int, module: TFewModule) -> float:
+    """FLOPs of examples for one of so many predictions, by those of their batch of middle length."""
+    batches = EvaluationBatches(examples)
+    batch = batches[len(batches) // 2].to(module.device)
+    if batch.kept is not None:
+        module.score(batch)  # the context is read once, not for every prediction
+    return len(examples) / predictions * costs.count_flops(lambda: module.score(batch)) / len(batch.gold)
 
 
 def run_costs(
@@ -85,18 +92,17 @@ def run_costs(
     """
     spec, recipe, parameters, tokens = run.spec, run.spec.recipe, backbone.parameters, costs.median_tokens(run.plain)
     in_context = spec.method == IN_CONTEXT
-    shots = run.contexts.shots if run.contexts is not None else 0
     shot_tokens = costs.median_shot_tokens(run.plain) if in_context else 0.0
     trained = 0 if counts is None else counts.trainable
-    context_bytes = costs.context_bytes(shots, shot_tokens)
+    context_bytes = costs.context_bytes(run.shots, shot_tokens)
     training = costs.training_flops(parameters, tokens, recipe.steps, recipe.batch_size) if trained else 0.0
     kind = {"encoder_decoder": backbone.kind.encoder_decoder}
     return Costs(
         parameters=parameters,
         trained_parameters=trained,
         input_tokens=tokens,
-        shots=shots,
-        inference_flops=costs.inference_flops(parameters, tokens, shots, shot_tokens, **kind),
+        shots=round(run.shots),
+        inference_flops=costs.inference_flops(parameters, tokens, run.shots, shot_tokens, **kind),
         training_flops=training,
         stored_bytes=context_bytes if in_context else costs.adaptation_bytes(0 if counts is None else counts.stored),
         measured_inference_flops=flops[0],

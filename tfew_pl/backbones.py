@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfew_pl import weights
+from tfew_pl.causal import check_causal
 from tfew_pl.errors import UserError
 from tfew_pl.hub import fetch
 from tfew_pl.quiet import quiet_transformers
@@ -66,7 +67,7 @@ class Kind:
     model_type: str
     """transformers' name of the architecture, such as t5 or gpt2."""
     encoder_decoder: bool
-    """A T5 of any sort; otherwise a causal language model, which can do in-context learning only."""
+    """A T5 of any sort; otherwise a causal language model, for zero-shot and in-context learning only."""
     positions: int | None = None
     """Most tokens of a causal model's text; None where positions are relative and set no limit."""
 
@@ -169,6 +170,10 @@ def kind(name: str) -> Kind:
             f"backbone {name}: a model of type {model_type}; "
             f"there are {', '.join(T5_FAMILY)}, and causal language models for in-context learning"
         )
+    try:
+        check_causal(config)
+    except UserError as error:
+        raise UserError(f"backbone {name}: {error}") from error
     limits = (config.get(key) for key in ("max_position_embeddings", "n_positions", "n_ctx"))
     return Kind(model_type, encoder_decoder=False, positions=next((n for n in limits if isinstance(n, int)), None))
 

@@ -36,7 +36,7 @@ def flops_per_token(parameters: float, encoder_decoder: bool = True) -> float:
 def inference_flops(
     parameters: float,
     tokens: float,
-    shots: int = 0,
+    shots: float = 0,
     shot_tokens: float = 0,
     encoder_decoder: bool = True,
 ) -> float:
@@ -58,7 +58,7 @@ def training_flops(
     return 3 * flops_per_token(parameters, encoder_decoder) * tokens * steps * batch_size
 
 
-def context_bytes(shots: int, shot_tokens: float) -> int:
+def context_bytes(shots: float, shot_tokens: float) -> int:
     """Bytes that in-context learning keeps for a task: the token ids of its examples."""
     return round(shots * shot_tokens * TOKEN_ID_BYTES)
 

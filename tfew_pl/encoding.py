@@ -54,9 +54,19 @@ def in_slot(example: Encoded, slot: int) -> Encoded:
     return example if example.slot == slot else dataclasses.replace(example, slot=slot)
 
 
-def tokenize(tokenizer: PreTrainedTokenizerBase, text: str, longest: int = INPUT_TOKENS) -> tuple[int, ...]:
-    """Token ids of a text, cut to the longest length, EOS at the end."""
-    return tuple(tokenizer(text, truncation=True, max_length=longest)["input_ids"])
+def tokenize(
+    tokenizer: PreTrainedTokenizerBase, text: str, longest: int | None = INPUT_TOKENS, *, special: bool = True
+) -> tuple[int, ...]:
+    """Token ids of a text, cut to the longest length: the last token stays, which is EOS or the end of a line.
+
+    Args:
+        tokenizer: what it appends comes last.
+        text: any.
+        longest: tokens; None to leave the text uncut.
+        special: whether the tokenizer adds its tokens for the start and the end of a text.
+    """
+    ids = tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
+    return tuple(ids if longest is None or len(ids) <= longest else [*ids[: longest - 1], ids[-1]])
 
 
 class PromptEncoder:
@@ -68,6 +78,7 @@ class PromptEncoder:
         tokenizer: of the backbone; an encoder-decoder's appends EOS.
         input_tokens: inputs are cut to this length, EOS kept; the task's own limit if left out.
         causal: whether the backbone is a causal language model, which reads an answer behind its input.
+        positions: most tokens of an input and an answer that it knows; None where it sets no limit.
     """
 
     def __init__(
@@ -77,27 +88,28 @@ class PromptEncoder:
         tokenizer: PreTrainedTokenizerBase,
         input_tokens: int | None = None,
         causal: bool = False,
+        positions: int | None = None,
     ) -> None:
         self.task = task
         self.templates = list(templates)
         self._tokenizer = tokenizer
         self.input_tokens = input_tokens or task.input_tokens
         self._causal = causal
+        self._positions = positions
         self._ids: dict[str, tuple[int, ...]] = {}
         self._encoded: dict[tuple[int, int], Encoded] = {}
 
-    def tokenize(self, text: str) -> tuple[int, ...]:
-        """Token ids of a text, cut to the longest input, EOS at the end."""
-        return tokenize(self._tokenizer, text, self.input_tokens)
+    def tokenize(self, text: str, longest: int | None = None) -> tuple[int, ...]:
+        """Token ids of a text, EOS at the end; cut to the longest input or to another length, the last token kept."""
+        return tokenize(self._tokenizer, text, longest or self.input_tokens)
 
-    def pieces(self, text: str) -> tuple[int, ...]:
-        """Token ids of a text in the middle of another: nothing before or behind it; cut to the longest input."""
-        ids = self._tokenizer(text, truncation=True, max_length=self.input_tokens, add_special_tokens=False)
-        return tuple(ids["input_ids"])
+    def pieces(self, text: str, longest: int | None = None) -> tuple[int, ...]:
+        """The same of a text in the middle of another: nothing before or behind it."""
+        return tokenize(self._tokenizer, text, longest or self.input_tokens, special=False)
 
-    def length(self, text: str) -> int:
+    def length(self, text: str, *, special: bool = True) -> int:
         """Tokens of a text, uncut."""
-        return len(self._tokenizer(text, verbose=False)["input_ids"])
+        return len(tokenize(self._tokenizer, text, None, special=special))
 
     def _choice(self, text: str) -> tuple[int, ...]:
         if text not in self._ids:
@@ -114,17 +126,30 @@ class PromptEncoder:
             generator: for templates that draw at random; such are rendered anew at each call.
 
         Raises:
-            UserError: the template gives no answer choices or no target, or the label is none of the choices.
+            UserError: the template gives no answer choices or no target, the label is none of the choices, or a choice
+                is longer than what the backbone reads.
         """
         key = (example, template)
         if key not in self._encoded or self.templates[template].is_random:
             text, choices, gold = self.render(row, example, template, generator)
             if self._causal:
-                ids, kept = self.tokenize(text + END_OF_INPUT), ()
+                ids, kept = self.tokenize(text + END_OF_INPUT, self._before(choices)), ()
             else:
                 ids, kept = self.tokenize(text), None
             self._encoded[key] = Encoded(ids, choices, gold, template, example, kept=kept)
         return self._encoded[key]
+
+    def _before(self, choices: Sequence[Sequence[int]]) -> int:
+        """Most tokens of an input before the longest of its choices."""
+        if self._positions is None:
+            return self.input_tokens
+        longest = max(map(len, choices))
+        if longest >= self._positions:
+            raise UserError(
+                f"task {self.task.name}: an answer has {longest} tokens, and the backbone reads {self._positions} with "
+                f"the question before it"
+            )
+        return min(self.input_tokens, self._positions - longest)
 
     def render(self, row: Row, example: int, template: int, generator: random.Random) -> Query:
         """An example through a template, its input as text; arguments and errors as for `encode`."""

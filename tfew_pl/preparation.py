@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tfew_pl.backbones import Backbone
 from tfew_pl.datamodule import TrainingDraws, encode_evaluation
 from tfew_pl.encoding import Encoded, PromptEncoder
-from tfew_pl.icl import ContextEncoder, longest_input
+from tfew_pl.icl import CONTENT_FREE, ContextEncoder, Probes
 from tfew_pl.spec import FOLDS, IN_CONTEXT, ZERO_SHOT, RunSpec
 from tfew_pl.tasks import Row, Task, task_of
 from tfew_pl.tasks.data import TaskData, load_data
@@ -27,8 +27,10 @@ class PreparedRun:
     """What is evaluated, without a context."""
     examples: Sequence[Encoded]
     """What is evaluated: the same, or in in-context learning each behind every context."""
-    contexts: ContextEncoder | None = None
-    """What has put them behind their contexts."""
+    shots: float = 0.0
+    """Few-shot examples that a prediction carries in its contexts: the mean over templates."""
+    probes: Probes | None = None
+    """By which the examples are calibrated."""
 
 
 def prepare(specs: Sequence[RunSpec], backbone: Backbone) -> list[PreparedRun]:
@@ -48,15 +50,15 @@ def prepare(specs: Sequence[RunSpec], backbone: Backbone) -> list[PreparedRun]:
         if evaluation not in shared:
             limit = task.input_tokens
             if in_context:
-                limit = longest_input(spec.in_context, task.input_tokens, backbone.kind.positions)
+                limit = spec.in_context.longest_input(task.input_tokens, backbone.kind.positions)
             templates, causal = task.templates()[: spec.evaluation.templates], not backbone.kind.encoder_decoder
-            encoder = PromptEncoder(task, templates, backbone.tokenizer, limit, causal)
+            encoder = PromptEncoder(task, templates, backbone.tokenizer, limit, causal, backbone.kind.positions)
             shared[evaluation] = encoder, encode_evaluation(encoder, rows)
         encoder, plain = shared[evaluation]
         contexts = None
         if in_context:
             kept = spec.in_context.query == "decoder" or not backbone.kind.encoder_decoder
-            contexts = ContextEncoder(encoder, shots, spec.in_context, kept=kept)
+            contexts = ContextEncoder(encoder, shots, rows, spec.in_context, kept=kept)
         runs.append(
             PreparedRun(
                 spec=spec,
@@ -64,11 +66,16 @@ def prepare(specs: Sequence[RunSpec], backbone: Backbone) -> list[PreparedRun]:
                 templates=tuple(template.name for template in encoder.templates),
                 draws=_draws(spec, task, shots, backbone) if spec.trains else None,
                 plain=plain,
-                examples=plain if contexts is None else contexts.encode(rows),
-                contexts=contexts,
+                examples=plain if contexts is None else contexts.encode(),
+                shots=0.0 if contexts is None else contexts.shots,
+                probes=None if contexts is None or not spec.in_context.calibrated else _probes(contexts),
             )
         )
     return runs
+
+
+def _probes(contexts: ContextEncoder) -> Probes:
+    return Probes.of([contexts.encode(instead=text) for text in CONTENT_FREE])
 
 
 def split(spec: RunSpec, task: Task, data: TaskData) -> tuple[list[Row], Sequence[Row]]:

@@ -119,6 +119,15 @@ class Template:
         return frozenset().union(*names) - {"answer_choices", *_ENVIRONMENT.globals}
 
     @cached_property
+    def tested(self) -> frozenset[str]:
+        """Names of the fields by which the template decides what to say."""
+        parsed = _parse(self.name, self.source)
+        tests = [node.test for node in parsed.find_all(jinja2.nodes.If)]
+        tests += [node.test for node in parsed.find_all(jinja2.nodes.CondExpr)]
+        # Below one node: a test may itself be a name, and a walk leaves out the node that it starts from.
+        return frozenset(name.name for name in jinja2.nodes.Output(tests).find_all(jinja2.nodes.Name))
+
+    @cached_property
     def _body(self) -> jinja2.Template:
         # promptsource cuts every expression in the same textual way, so that odd templates come out alike.
         cut = f" | string | truncate({FIELD_LENGTH}) }}}}" if self.cuts_fields else "}}"

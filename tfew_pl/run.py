@@ -22,7 +22,7 @@ from tfew_pl.datamodule import TFewDataModule
 from tfew_pl.encoding import Encoded, in_slot
 from tfew_pl.errors import UserError
 from tfew_pl.grouping import model_key
-from tfew_pl.icl import ContextEncoder, calibrate
+from tfew_pl.icl import Probes, calibrate
 from tfew_pl.loggers import NOWHERE, LogTo, accuracies
 from tfew_pl.method import Adaptation
 from tfew_pl.module import DivergedError, TFewModule
@@ -131,9 +131,6 @@ def _run_together(
             examples = [in_slot(example, slot) for slot, run in enumerate(runs) for example in run.examples]
             most = max(len(example.choices) for example in examples)
             module = TFewModule(backbone.model, adaptation, spec.recipe, most, spec.in_context.combine)
-            contexts = runs[0].contexts
-            if contexts is not None and spec.in_context.calibrated:
-                examples = _calibrated(contexts, examples, module)
             draws = [run.draws for run in runs if run.draws is not None]
             if checkpoint is not None:
                 checkpoint.require_processes(lightning.world_size)
@@ -149,6 +146,9 @@ def _run_together(
                         f"{specs[error.slot].label()}: {error}; try a smaller recipe.learning_rate"
                     ) from error
             trained_at = time.perf_counter()
+            probes = runs[0].probes  # of its only run: those that learn in context are not grouped
+            if probes is not None:
+                data = TFewDataModule([], _calibrated(examples, probes, module))
             lightning.test(module, datamodule=data, verbose=False)
             seconds = (trained_at - start, time.perf_counter() - trained_at)
             return [
@@ -190,11 +190,11 @@ def _check(specs: Sequence[RunSpec], trainer: pl.Trainer) -> None:
         raise ValueError("a backbone is sharded for one run at a time")
 
 
-def _calibrated(contexts: ContextEncoder, examples: Sequence[Encoded], module: TFewModule) -> list[Encoded]:
+def _calibrated(examples: Sequence[Encoded], probes: Probes, module: TFewModule) -> list[Encoded]:
     """Examples behind their contexts, with the offsets of contextual calibration."""
     device = module.backbone.device
     with torch.no_grad():
-        return calibrate(examples, contexts.instead, lambda batch: module.rank(batch.to(device)))
+        return calibrate(examples, probes, lambda batch: module.rank(batch.to(device)))
 
 
 @contextmanager

@@ -21,6 +21,8 @@ PROMPT_SETTINGS = "settings"
 """The task option that names a file, of RAFT's official prompt settings."""
 FOLDS = 5
 """Parts of the few-shot examples that are left out in turn, 10 of RAFT's 50 at a time (release)."""
+CONTEXT_INPUT_TOKENS = 1024
+"""Longest input with its context, where nobody says otherwise; T5's relative positions set no limit of their own."""
 Precision = Literal["fp32", "bf16", "int8", "nf4"]
 """Of the backbone's weights; int8 and nf4 are quantized, and computed with in bf16. T5's activations overflow float16,
 so there is no such choice."""
@@ -53,6 +55,16 @@ class InContext:
             raise UserError(f"in_context.tokens must be at least 1, not {self.tokens}")
         if self.order is not None and self.order < 0:
             raise UserError(f"in_context.order must not be negative, not {self.order}")
+
+    def longest_input(self, input_tokens: int, positions: int | None) -> int:
+        """Most tokens of an input with its context.
+
+        Args:
+            input_tokens: of the task's longest input; a context is given as much room, or more.
+            positions: that the backbone knows; None where it sets no limit.
+        """
+        asked = self.tokens or max(CONTEXT_INPUT_TOKENS, 2 * input_tokens)
+        return asked if positions is None else min(asked, positions)
 
     def identity(self) -> dict[str, Any]:
         """`contexts`, and the fields that differ from their defaults and have an influence."""

@@ -1,5 +1,6 @@
 """`tfew cost`: what methods cost, in FLOPs, bytes, seconds and dollars."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -70,6 +71,17 @@ def run_rows(name: str, selection: "Selection", price: str | None) -> list[dict[
     return run_values(finished_runs(name, selection), chosen)
 
 
+def _notes(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What the rows' numbers rest on, a line each."""
+    from experiments.run_costs import CONTEXT_BY_FORMULA
+
+    of = rows[0]["break_even_of"]
+    if of is not None:
+        yield f"Break-even: predictions from which {of}, its training included, costs no more FLOPs; a dash: never."
+    if any(row.get("in_context") for row in rows):
+        yield CONTEXT_BY_FORMULA
+
+
 def command(
     setting: Annotated[
         str, typer.Option(help="paper for that of its Table 1; else a grid, whose finished runs are looked at.")
@@ -85,8 +97,9 @@ def command(
 ) -> None:
     """Show what methods cost: FLOPs, bytes and dollars, by the paper's formulas and as printed or measured.
 
-    Break-even: predictions from which T-Few, its training included, costs no more; a dash: never. With cache: the keys
-    and values of the context are computed once; an encoder cannot keep them, as it reads context and query together.
+    Break-even: predictions from which T-Few, or of a grid's runs the first method that trains, costs no more, its
+    training included; a dash: never. With cache: the keys and values of the context are computed once; an encoder
+    cannot keep them, as it reads context and query together. As measured, a context that is kept is in no prediction.
     Dollars are those of the FLOPs, of finished runs as measured, at the speed and the hourly price of a machine.
 
     Examples:
@@ -110,6 +123,8 @@ def command(
         show_json(rows)
         return
     show_table(rows, columns)
+    for note in _notes(rows):
+        typer.echo(f"\n{note}")
     if rows[0]["price"] is not None:
         from experiments.gpus import describe_price
 

@@ -46,8 +46,10 @@ def test_break_even_by_formula_and_as_measured(records: dict[str, list[RunRecord
     assert icl["break_even"] == 10  # 400 / (50 - 10)
     assert icl["measured_break_even"] == 200  # 1000 / (45 - 40)
     assert t_few["break_even"] is None
+    assert t_few["break_even_of"] == icl["break_even_of"] == "T-Few"
+    assert (t_few["in_context"], icl["in_context"]) == (False, True)
     (alone,) = run_values({"ICL": records["ICL"]}, None)
-    assert alone["break_even"] is None
+    assert alone["break_even"] is alone["break_even_of"] is None
 
 
 def test_dollars_of_measured_flops(records: dict[str, list[RunRecord]]) -> None:

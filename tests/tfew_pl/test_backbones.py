@@ -226,6 +226,15 @@ def test_other_architectures_are_refused_before_their_weights(backbone_folder: P
         resolve(RunSpec("rte", backbone=str(folder)))
 
 
+def test_models_that_read_no_context_once_are_refused_before_their_weights(tmp_path: Path) -> None:
+    for model_type, why in (("bert", "reads in both directions"), ("mamba", "keeps no keys and values")):
+        folder = tmp_path / model_type
+        folder.mkdir()
+        (folder / "config.json").write_text(f'{{"model_type": "{model_type}"}}')
+        with pytest.raises(UserError, match=rf"backbone .*{model_type}: a model of type {model_type} {why}"):
+            backbones.kind(str(folder))
+
+
 def test_loaded_in_evaluation_mode_once(backbone_folder: Path) -> None:
     backbone = backbones.load_backbone(str(backbone_folder))
     assert not any(module.training for module in backbone.model.modules())

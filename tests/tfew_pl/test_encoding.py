@@ -74,6 +74,28 @@ def test_a_causal_model_reads_input_and_answer_as_one_text(tokenizer: Any) -> No
     assert found.kept == ()
 
 
+def test_a_causal_model_s_input_leaves_room_for_the_longest_answer(tokenizer: Any) -> None:
+    template = Template("t", "{{ premise }} ||| No", "Yes ||| No, it is not so")
+    encoder = PromptEncoder(get_task("rte"), [template], tokenizer, causal=True, positions=30)
+    row = {**ROW, "premise": "The dog ran. " * 20}
+    found = encoder.encode(row, 0, 0, random.Random(0))
+    assert len(found.input_ids) + max(map(len, found.choices)) == 30
+    assert found.input_ids[-1] == encoder.tokenize("The dog ran.\n")[-1]
+    narrow = PromptEncoder(get_task("rte"), [template], tokenizer, causal=True, positions=4)
+    with pytest.raises(UserError, match=r"an answer has \d+ tokens, and the backbone reads 4"):
+        narrow.encode(row, 0, 0, random.Random(0))
+
+
+def test_the_last_token_of_a_cut_text_stays() -> None:
+    def letters(text: str, **_: Any) -> dict[str, list[int]]:
+        return {"input_ids": [ord(letter) for letter in text]}
+
+    encoder = PromptEncoder(get_task("rte"), [], letters, input_tokens=4)  # type: ignore[arg-type]
+    assert encoder.pieces("abcdef\n") == tuple(map(ord, "abc\n"))
+    assert encoder.pieces("abc\n") == tuple(map(ord, "abc\n"))
+    assert encoder.tokenize("abcdef\n", 2) == tuple(map(ord, "a\n"))
+
+
 def test_collate_keeps_context_and_offsets() -> None:
     batch = collate([Encoded((5, 1), ((6,), (7,)), 1, kept=(8, 9), offsets=(0.5, -1.0)),
                      Encoded((5,), ((6,),), 0, kept=(8, 9), offsets=(2.0,))])  # fmt: skip

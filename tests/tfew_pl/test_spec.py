@@ -157,3 +157,10 @@ def test_trains() -> None:
 def test_label_leaves_out_a_seed_without_influence() -> None:
     assert "seed 42" in RunSpec("rte").label()
     assert "seed" not in RunSpec("rte", method="zero-shot").label()
+
+
+def test_the_longest_input() -> None:
+    assert InContext().longest_input(256, None) == 1024
+    assert InContext().longest_input(700, None) == 1400
+    assert InContext(tokens=300).longest_input(256, None) == 300
+    assert InContext().longest_input(256, 512) == 512

@@ -11,12 +11,18 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import Cache, PreTrainedModel
 
+from tfew_pl.causal import keeps_nothing
 from tfew_pl.choices import ChoiceBatch, ChoiceScores
 from tfew_pl.errors import UserError
 from tfew_pl.ranking import score_choices
+
+ROW_TOKENS = 8192
+"""Tokens of rows that are scored at once. A row is an answer behind its query, with a copy of its context's keys and
+values, whose tokens count too."""
 
 
 class CachedContexts:
@@ -24,10 +30,12 @@ class CachedContexts:
 
     Args:
         backbone: a causal language model, or a T5 that reads queries in its decoder.
+        tokens: see `ROW_TOKENS`; at least a row is scored at a time.
     """
 
-    def __init__(self, backbone: PreTrainedModel) -> None:
+    def __init__(self, backbone: PreTrainedModel, tokens: int = ROW_TOKENS) -> None:
         self._backbone = backbone
+        self._tokens = tokens
         self._kept: tuple[tuple[int, ...], Any] | None = None
 
     def score(self, batch: ChoiceBatch) -> ChoiceScores:
@@ -54,29 +62,49 @@ class CachedContexts:
         return scores.log_probability[0]
 
     def _behind_cache(self, batch: ChoiceBatch, query: "_Query") -> Tensor:
-        """(rows, width), log-probabilities of the rows' answers behind the context's keys and values."""
-        first = query.first_answer
-        if not first:
+        """(rows, width), log-probabilities of the rows' answers behind the context's keys and values.
+
+        Some rows after another, so that memory does not grow with the number of choices.
+        """
+        if bool(query.mask[:, 0].any()):
             raise UserError("this tokenizer has no token for the end of a line, which stands between query and answer")
-        past = self._cache(_kept(batch))
+        context = _kept(batch)
+        past = self._cache(context)
+        width = query.ids.shape[1]
+        found = torch.zeros(query.ids.shape, device=query.ids.device)
+        together = max(1, self._tokens // (len(context) + width))
+        for rows in query.present.any(1).nonzero()[:, 0].split(together):
+            end = int(query.present[rows].sum(1).max())  # rows are padded on the right, where no token looks
+            found[rows, :end] = self._answers(query.ids[rows, :end], query.mask[rows, :end], past)
+        return found
+
+    def _answers(self, ids: Tensor, mask: Tensor, past: Any) -> Tensor:
+        """(rows, width), log-probabilities of answers.
+
+        Args:
+            ids: (rows, width), of queries with their answers.
+            mask: (rows, width), True on the tokens of answers.
+            past: keys and values of the context; None for an empty one.
+        """
+        first = int(mask.any(0).nonzero()[0])  # at which any row has a token of its answer
         if past is not None:
             past = copy.deepcopy(past)  # the model appends to it
-            past.batch_repeat_interleave(len(query.ids))
-        # Rows are padded on the right, where no token looks.
-        logits = self._backbone(input_ids=query.ids, past_key_values=past, use_cache=past is not None,
-                                logits_to_keep=query.ids.shape[1] - first + 1).logits  # fmt: skip
+            past.batch_repeat_interleave(len(ids))
+        logits = self._backbone(input_ids=ids, past_key_values=past, use_cache=past is not None,
+                                logits_to_keep=ids.shape[1] - first + 1).logits  # fmt: skip
         logits = logits[:, :-1].float()  # (rows, width - first, vocabulary), each of the next token
-        chosen = logits.gather(-1, query.ids[:, first:, None])[..., 0] - logits.logsumexp(-1)
-        found = chosen.new_zeros(query.ids.shape)
-        found[:, first:] = chosen
-        return found * query.mask
+        chosen = logits.gather(-1, ids[:, first:, None])[..., 0] - logits.logsumexp(-1)
+        return F.pad(chosen, (first, 0)) * mask
 
     def _cache(self, context: Tensor) -> Any:
         """Keys and values of a context, (context,); None for an empty one."""
         if not context.numel():
             return None
         read = partial(self._backbone, input_ids=context[None], use_cache=True, logits_to_keep=1)
-        return self._once(context, lambda: read().past_key_values)
+        past = self._once(context, lambda: read().get("past_key_values"))
+        if not isinstance(past, Cache):
+            raise keeps_nothing(self._backbone.config.model_type)
+        return past
 
     def _once(self, context: Tensor, read: Callable[[], Any]) -> Any:
         """What is read of a context, which is done when it is another than the last."""
@@ -118,8 +146,6 @@ class _Query:
         ends = (lengths[:, None] + tokens_of_choice) * (tokens_of_choice > 0)
         self.present = torch.arange(width, device=lengths.device) < ends.view(-1, 1)
         """(rows, width), True on the tokens of the query and of the choice, where there is one"""
-        self.first_answer = int(lengths.min())
-        """The first place at which any row has a token of its choice."""
 
     def scores(self, rows: Tensor) -> ChoiceScores:
         """Log-probabilities of rows, (rows, width), as those of choices."""

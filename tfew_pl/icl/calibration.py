@@ -1,7 +1,9 @@
 """Contextual calibration (Zhao et al. 2021): answers that a context favors whatever is asked are counted less."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,47 +13,59 @@ from tfew_pl.datamodule import EvaluationBatches
 from tfew_pl.encoding import Encoded
 
 CONTENT_FREE = ("N/A", "[MASK]", "")
-"""Queries that ask nothing (Zhao et al. 2021, Sec. 5)."""
+"""What stands in the place of an example's own text, so that nothing is asked (Zhao et al. 2021, Sec. 5)."""
 
 
-def calibrate(
-    examples: Sequence[Encoded],
-    instead: Callable[[Encoded, str], Encoded],
-    score: Callable[[ChoiceBatch], Tensor],
-) -> list[Encoded]:
-    """The examples with an offset for every choice: the logarithm of its probability behind a content-free query.
+@dataclass(frozen=True)
+class Probes:
+    """Content-free queries of a run's examples, equal ones once."""
 
-    Probabilities are those of the choices as ranked, normalized over the choices, and averaged over `CONTENT_FREE`.
-    Less the offset, a choice's score is the logarithm of p / p_content-free, up to a constant: W p with W =
-    diag(p_content-free)^-1, as in the paper. Examples with the same context and choices share it.
+    asked: Sequence[Encoded]
+    """Numbered by their `example`."""
+    of_examples: Sequence[tuple[int, ...]]
+    """For each example the places of its probes, one for each content-free text."""
+
+    @classmethod
+    def of(cls, encoded: Sequence[Sequence[Encoded]]) -> "Probes":
+        """Those of the same examples with each content-free text, (texts, examples)."""
+        places: dict[object, int] = {}
+        asked: list[Encoded] = []
+        of_examples = []
+        for probes in zip(*encoded, strict=True):
+            keys = [(probe.input_ids, probe.kept, probe.choices) for probe in probes]
+            for probe, key in zip(probes, keys, strict=True):
+                if key not in places:
+                    places[key] = len(asked)
+                    asked.append(dataclasses.replace(probe, example=len(asked)))
+            of_examples.append(tuple(places[key] for key in keys))
+        return cls(asked, of_examples)
+
+
+def calibrate(examples: Sequence[Encoded], probes: Probes, score: Callable[[ChoiceBatch], Tensor]) -> list[Encoded]:
+    """The examples with an offset for every choice: the logarithm of its probability behind content-free queries.
+
+    Probabilities are those of the choices as ranked, normalized over the choices, and averaged over the texts. Less the
+    offset, a choice's score is the logarithm of p / p_content-free, up to a constant: W p with W =
+    diag(p_content-free)^-1, as in the paper.
 
     Args:
         examples: behind their contexts.
-        instead: puts another text in the place of an example's query.
+        probes: of these examples.
         score: of a batch's choices, (batch, choices), minus infinity for a choice that an example does not have.
     """
-    places: dict[tuple[int, int, tuple[tuple[int, ...], ...]], int] = {}
-    probes: list[Encoded] = []
-    for example in examples:
-        key = (example.template, example.context, example.choices)
-        if key not in places:
-            places[key] = len(places)
-            probes += [
-                dataclasses.replace(instead(example, text), example=len(probes) + number)
-                for number, text in enumerate(CONTENT_FREE)
-            ]
-    probability: dict[int, Tensor] = {}
-    batches = EvaluationBatches(probes)
+    log_probability: dict[int, Tensor] = {}
+    batches = EvaluationBatches(probes.asked)
     for number in range(len(batches)):
         batch = batches[number]
-        rows = score(batch).float().softmax(-1).cpu()  # (batch, choices)
-        probability.update(zip(batch.key[:, 1].tolist(), rows, strict=True))
-    offsets = []
-    for place, (_, _, choices) in enumerate(places):
-        first = place * len(CONTENT_FREE)
-        of_texts = torch.stack([probability[first + number][: len(choices)] for number in range(len(CONTENT_FREE))])
-        offsets.append(tuple(of_texts.mean(0).log().tolist()))
+        rows = score(batch).float().log_softmax(-1).cpu()  # (batch, choices)
+        log_probability.update(zip(batch.key[:, 1].tolist(), rows, strict=True))
+    offsets: dict[tuple[int, ...], tuple[float, ...]] = {}
+    for places in probes.of_examples:
+        if places not in offsets:
+            choices = len(probes.asked[places[0]].choices)
+            of_texts = torch.stack([log_probability[place][:choices] for place in places])  # (texts, choices)
+            offsets[places] = tuple((of_texts.logsumexp(0) - math.log(len(places))).tolist())
     return [
-        dataclasses.replace(example, offsets=offsets[places[example.template, example.context, example.choices]])
-        for example in examples
+        dataclasses.replace(example, offsets=offsets[places])
+        for example, places in zip(examples, probes.of_examples, strict=True)
     ]

@@ -8,20 +8,19 @@ from tfew_pl.prompts import PromptTemplate
 from tfew_pl.spec import InContext
 from tfew_pl.tasks.task import Row
 
-CONTEXT_INPUT_TOKENS = 1024
-"""Longest input with its context, where nobody says otherwise; T5's relative positions set no limit of their own."""
 
+def query_limit(input_tokens: int, room: int, shortest: int) -> int:
+    """Tokens that a query is cut to: those of the task's longest input, as without a context, or less.
 
-def longest_input(settings: InContext, input_tokens: int, positions: int | None) -> int:
-    """Most tokens of an input with its context.
+    Where a backbone reads too little for that and a few-shot example, a query leaves room for the shortest one, but
+    is never cut to less than half of what can be read.
 
     Args:
-        settings: which may say it.
-        input_tokens: of the task's longest input; a context is given as much room, or more.
-        positions: that the backbone knows; None where it sets no limit.
+        input_tokens: of the task's longest input.
+        room: for a query and its context.
+        shortest: tokens of the shortest few-shot example.
     """
-    asked = settings.tokens or max(CONTEXT_INPUT_TOKENS, 2 * input_tokens)
-    return asked if positions is None else min(asked, positions)
+    return min(input_tokens, max(room - shortest, room // 2))
 
 
 def demonstration(template: PromptTemplate, row: Row, generator: random.Random) -> str:
@@ -41,9 +40,9 @@ def build_contexts(
 ) -> list[tuple[str, ...]]:
     """The contexts of a few-shot set through a template, each a sequence of demonstrations.
 
-    An example is never cut. An ensemble leaves out each example that does not fit beside the longest query. A
-    concatenated context leaves out those that come last, so that it is the same for all queries, and its keys and
-    values can be kept.
+    An example is never cut, and one that does not fit beside the longest query is left out. A concatenated context
+    also leaves out those that come last, as many as it must, so that it is the same for all queries, and its keys
+    and values can be kept.
 
     Args:
         demonstrations: of the few-shot examples, in the order of their split.
@@ -54,19 +53,17 @@ def build_contexts(
     Raises:
         UserError: not a single example fits.
     """
-    if settings.contexts == "ensemble":
-        found: list[tuple[str, ...]] = [(text,) for text in demonstrations if length(text) <= room]
-    else:
-        chosen = list(demonstrations)
-        if settings.order is not None:
-            random.Random(f"order {settings.order}").shuffle(chosen)
-        while chosen and length("".join(chosen)) > room:
-            chosen.pop()
-        found = [tuple(chosen)] if chosen else []
-    if not found:
+    fitting = [text for text in demonstrations if length(text) <= room]
+    if not fitting:
         shortest = min(map(length, demonstrations))
         raise UserError(
             f"no few-shot example fits into a context: the shortest has {shortest} tokens, and beside the longest "
-            f"query there is room for {room}; raise in_context.tokens if the backbone reads longer inputs"
+            f"query there is room for {max(0, room)}; raise in_context.tokens if the backbone reads longer inputs"
         )
-    return found
+    if settings.contexts == "ensemble":
+        return [(text,) for text in fitting]
+    if settings.order is not None:
+        random.Random(f"order {settings.order}").shuffle(fitting)
+    while length("".join(fitting)) > room:
+        fitting.pop()
+    return [tuple(fitting)]

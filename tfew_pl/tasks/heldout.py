@@ -14,6 +14,7 @@ def _label(row: Row) -> int:
 
 
 _NLI = ("premise", "hypothesis", "label")
+_STORY = tuple(f"input_sentence_{i}" for i in range(1, 5))
 
 
 def _super_glue(config: str) -> HubSource:
@@ -27,6 +28,7 @@ def _anli(round_: int) -> Task:
         family="natural language inference",
         templates_of=("anli", None),
         fields=_NLI,
+        content=_NLI[:2],
         label=_label,
         choices=3,
         shots=50,
@@ -50,6 +52,7 @@ TASKS = (
         family="sentence completion",
         templates_of=("super_glue", "copa"),
         fields=("premise", "choice1", "choice2", "question", "label"),
+        content=("premise",),
         label=_label,
         choices=2,
         shots=32,
@@ -63,6 +66,7 @@ TASKS = (
         family="sentence completion",
         templates_of=("hellaswag", None),
         fields=("activity_label", "ctx_a", "ctx_b", "ctx", "endings", "label"),
+        content=("activity_label", "ctx_a", "ctx_b", "ctx"),
         label=_label,  # a string in the dataset
         choices=4,
         shots=20,
@@ -74,12 +78,8 @@ TASKS = (
         title="StoryCloze",
         family="sentence completion",
         templates_of=("story_cloze", "2016"),
-        fields=(
-            *(f"input_sentence_{i}" for i in range(1, 5)),
-            "sentence_quiz1",
-            "sentence_quiz2",
-            "answer_right_ending",
-        ),
+        fields=(*_STORY, "sentence_quiz1", "sentence_quiz2", "answer_right_ending"),
+        content=_STORY,
         label=lambda row: int(row["answer_right_ending"]) - 1,
         choices=2,
         shots=70,
@@ -92,7 +92,7 @@ TASKS = (
             "DIR/story_cloze, and give --data-root DIR",
             by_hand_files={"validation": "cloze_test_val__spring2016*.csv", "test": "cloze_test_test__spring2016*.csv"},
             columns={
-                **{f"InputSentence{i}": f"input_sentence_{i}" for i in range(1, 5)},
+                **{f"InputSentence{i}": field for i, field in enumerate(_STORY, 1)},
                 "RandomFifthSentenceQuiz1": "sentence_quiz1",
                 "RandomFifthSentenceQuiz2": "sentence_quiz2",
                 "AnswerRightEnding": "answer_right_ending",
@@ -106,6 +106,7 @@ TASKS = (
         family="coreference resolution",
         templates_of=("winogrande", "winogrande_xl"),
         fields=("sentence", "option1", "option2", "answer"),
+        content=("sentence",),
         label=lambda row: int(row["answer"]) - 1,
         choices=2,
         shots=50,
@@ -118,6 +119,7 @@ TASKS = (
         family="coreference resolution",
         templates_of=("super_glue", "wsc.fixed"),
         fields=("text", "span1_text", "span2_text", "span2_index", "label"),
+        content=("text", "span1_text"),  # by the pronoun, span2_text, templates decide between "is" and "are"
         label=_label,
         choices=2,
         shots=32,
@@ -130,6 +132,7 @@ TASKS = (
         family="word sense disambiguation",
         templates_of=("super_glue", "wic"),
         fields=("word", "sentence1", "sentence2", "label"),
+        content=("word", "sentence1", "sentence2"),
         label=_label,
         choices=2,
         shots=32,
@@ -142,6 +145,7 @@ TASKS = (
         family="natural language inference",
         templates_of=("super_glue", "rte"),
         fields=_NLI,
+        content=_NLI[:2],
         label=_label,
         choices=2,
         shots=32,
@@ -154,6 +158,7 @@ TASKS = (
         family="natural language inference",
         templates_of=("super_glue", "cb"),
         fields=_NLI,
+        content=_NLI[:2],
         label=_label,
         choices=3,
         shots=32,

@@ -59,6 +59,9 @@ class Task:
     """Dataset and subset under which promptsource keeps the templates."""
     fields: tuple[str, ...]
     """The fields that the templates and the label need."""
+    content: tuple[str, ...]
+    """Those that hold the example's own text, for which calibration puts one that says nothing (Zhao et al. 2021). Not
+    what answer choices are made of, nor what a template decides by what to say."""
     label: Callable[[Row], int]
     """Index of the correct choice; `UNLABELED` where the dataset does not tell."""
     choices: int
@@ -102,6 +105,10 @@ class Task:
         if options:
             raise UserError(f"task {self.name} has no option {', '.join(options)}")
         return self
+
+    def content_free(self, row: Row, text: str) -> Row:
+        """An example with another text in the place of each of its own; where it has none, it gets none."""
+        return {**row, **{field: text for field in self.content if row[field] and isinstance(row[field], str)}}
 
     def text(self, row: Row) -> str:
         """An example as a text without a prompt, which a text classifier reads. Here, there is none.

@@ -127,12 +127,14 @@ class TextTask(Task):
 def _task(
     name: str, question: str, columns: Mapping[str, str], classes: tuple[Label, ...], answers: tuple[str, ...]
 ) -> TextTask:
+    tested = Template("question", question, None).tested
     return TextTask(
         name=name,
         title=name,
         family="text classification",
         templates_of=("", None),
         fields=tuple(columns),
+        content=tuple(field for field in columns if field not in tested),
         label=_gold,
         choices=len(classes),
         shots=0,

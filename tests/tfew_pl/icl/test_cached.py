@@ -1,11 +1,21 @@
 """Choices behind kept contexts, against whole texts without a cache."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import (
+    BertConfig,
+    BertLMHeadModel,
+    DynamicCache,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+)
 
 from tfew_pl.encoding import Encoded, collate
 from tfew_pl.errors import UserError
@@ -113,3 +123,44 @@ def test_a_context_is_encoded_once(make_model: Callable[..., Any]) -> None:
 def test_no_place_before_the_answer(causal: PreTrainedModel) -> None:
     with pytest.raises(UserError, match="no token for the end of a line"):
         CachedContexts(causal).score(collate([Encoded((), ((4,),), 0, kept=KEPT)]))
+
+
+@pytest.mark.parametrize("kept", [KEPT, ()])
+@pytest.mark.parametrize("tokens", [1, 25])
+def test_rows_are_scored_some_at_a_time(
+    causal: PreTrainedModel, kept: tuple[int, ...], tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory does not grow with the number of choices; an example has less of them than the other."""
+    many = tuple((11 + place % 40, *range(3, 3 + place % 3)) for place in range(20))
+    examples = [replace(EXAMPLES[0], choices=many, kept=kept), replace(EXAMPLES[1], kept=kept)]
+    batch, rows = collate(examples), []
+    causal.register_forward_pre_hook(
+        lambda _module, _inputs, named: rows.append(named["input_ids"].shape), with_kwargs=True
+    )
+    with torch.no_grad():
+        whole = CachedContexts(causal).score(batch).log_probability
+        rows.clear()
+        copied: list[int] = []
+        repeat = DynamicCache.batch_repeat_interleave
+
+        def watched(cache: DynamicCache, repeats: int) -> None:
+            copied.append(repeats)
+            repeat(cache, repeats)
+
+        monkeypatch.setattr(DynamicCache, "batch_repeat_interleave", watched)
+        found = CachedContexts(causal, tokens).score(batch).log_probability
+    assert torch.allclose(found, whole, atol=1e-6)
+    asked = rows[1:] if kept else rows
+    assert sum(count for count, _ in asked) == 23  # what an example does not have is not asked
+    assert all(count == 1 or count * (len(kept) + width) <= tokens for count, width in asked)
+    assert copied == ([count for count, _ in asked] if kept else [])
+
+
+def test_a_context_that_is_not_kept_is_an_error() -> None:
+    """An encoder gives no keys and values, and would read the query alone."""
+    encoder = BertLMHeadModel(
+        BertConfig(vocab_size=VOCABULARY, hidden_size=24, num_hidden_layers=1, num_attention_heads=3,
+                   intermediate_size=32, max_position_embeddings=64)
+    ).eval()  # fmt: skip
+    with torch.no_grad(), pytest.raises(UserError, match=r"type bert keeps no keys and values .* such as gpt2"):
+        CachedContexts(encoder).score(collate(EXAMPLES))

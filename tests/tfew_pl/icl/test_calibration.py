@@ -1,6 +1,7 @@
 """Contextual calibration against Zhao et al.'s formula, and that it undoes a bias."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from tfew_pl.choices import ChoiceBatch
 from tfew_pl.encoding import Encoded, collate
-from tfew_pl.icl.calibration import CONTENT_FREE, calibrate
+from tfew_pl.icl.calibration import CONTENT_FREE, Probes, calibrate
 
 YES_NO, THREE = ((2,), (3,)), ((2,), (3,), (4,))
 EXAMPLES = [
@@ -21,8 +22,13 @@ SCORES = {0: [0.2, -0.5, 0.1], 1: [-1.0, 0.3, 0.4], 2: [0.0, 0.6, -0.3]}
 """Of the choices, by the content-free text."""
 
 
-def instead(example: Encoded, text: str) -> Encoded:
-    return dataclasses.replace(example, input_ids=(100 + CONTENT_FREE.index(text), example.context))
+def probes(examples: Sequence[Encoded] = EXAMPLES) -> Probes:
+    return Probes.of(
+        [
+            [dataclasses.replace(example, input_ids=(100 + text, example.context)) for example in examples]
+            for text in range(len(CONTENT_FREE))
+        ]
+    )
 
 
 def score(batch: ChoiceBatch) -> Tensor:
@@ -33,7 +39,7 @@ def score(batch: ChoiceBatch) -> Tensor:
 
 
 def test_offsets_by_the_formula() -> None:
-    found = calibrate(EXAMPLES, instead, score)
+    found = calibrate(EXAMPLES, probes(), score)
     for example, calibrated in zip(EXAMPLES, found, strict=True):
         count = len(example.choices)
         mean = torch.zeros(count, dtype=torch.float64)
@@ -45,21 +51,24 @@ def test_offsets_by_the_formula() -> None:
         assert dataclasses.replace(calibrated, offsets=()) == example
 
 
-def test_the_same_context_and_choices_are_asked_once() -> None:
+def test_equal_probes_are_asked_once() -> None:
     asked: list[int] = []
 
     def counted(batch: ChoiceBatch) -> Tensor:
         asked.append(len(batch.gold))
         return score(batch)
 
-    calibrate(EXAMPLES, instead, counted)
-    assert sum(asked) == 3 * len(CONTENT_FREE)
+    of_all = probes()
+    calibrate(EXAMPLES, of_all, counted)
+    # The first two examples differ in their own texts alone.
+    assert sum(asked) == len(of_all.asked) == 3 * len(CONTENT_FREE)
+    assert of_all.of_examples[0] == of_all.of_examples[1]
 
 
 def test_it_undoes_a_context_that_favors_an_answer() -> None:
     """Whatever is asked, the context doubles the odds of the first choice; less the offset, it does not."""
-    (example,) = calibrate(EXAMPLES[2:3], instead, score)
-    (plain,) = calibrate(EXAMPLES[:1], instead, score)
+    (example,) = calibrate(EXAMPLES[2:3], probes(EXAMPLES[2:3]), score)
+    (plain,) = calibrate(EXAMPLES[:1], probes(EXAMPLES[:1]), score)
     biased = torch.tensor([0.4 + 1.0, 0.9])
     offset = collate([example]).offset
     assert offset is not None
@@ -68,3 +77,10 @@ def test_it_undoes_a_context_that_favors_an_answer() -> None:
     # The same as without the bias, but for the average over texts, which is one of probabilities.
     difference = (offset[0, 0] - offset[0, 1]) - (plain.offsets[0] - plain.offsets[1])
     assert float(difference) == pytest.approx(1.0, abs=0.2)
+
+
+def test_a_very_unlikely_choice_has_a_finite_offset() -> None:
+    """Its probability is 0 in single precision, whose logarithm would let it win whatever is asked."""
+    scores = torch.tensor([-20.0, -140.0])
+    (example,) = calibrate(EXAMPLES[:1], probes(EXAMPLES[:1]), lambda batch: scores.expand(len(batch.gold), -1))
+    assert example.offsets == pytest.approx((0.0, -120.0))

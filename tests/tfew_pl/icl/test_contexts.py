@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tfew_pl.errors import UserError
-from tfew_pl.icl.contexts import build_contexts, demonstration, longest_input
+from tfew_pl.icl.contexts import build_contexts, demonstration, query_limit
 from tfew_pl.prompts import Template
 from tfew_pl.spec import InContext
 
@@ -36,6 +36,17 @@ def test_a_concatenated_context_leaves_out_the_last_that_do_not_fit() -> None:
     assert build_contexts(TEXTS, CONCATENATED, 5, len) == [("a", "bb")]
 
 
+@pytest.mark.parametrize(("settings", "found"), [(InContext(), [("bb",), ("c",)]), (CONCATENATED, [("bb", "c")])])
+def test_an_example_longer_than_the_room_is_left_out(settings: InContext, found: list[tuple[str, ...]]) -> None:
+    assert build_contexts(["dddd", "bb", "c"], settings, 3, len) == found
+
+
+def test_a_query_is_cut_to_the_task_s_input_or_to_what_an_example_leaves() -> None:
+    assert query_limit(256, 1024, 100) == 256
+    assert query_limit(256, 300, 100) == 200
+    assert query_limit(256, 300, 290) == 150
+
+
 def test_orders_are_drawn_from_their_seed() -> None:
     orders = [build_contexts(TEXTS, InContext("concatenated", order=seed), 99, len)[0] for seed in range(12)]
     assert all(sorted(order) == TEXTS for order in orders)
@@ -47,10 +58,3 @@ def test_orders_are_drawn_from_their_seed() -> None:
 def test_nothing_fits(settings: InContext) -> None:
     with pytest.raises(UserError, match=r"shortest has 2 tokens, .* room for 1; raise in_context.tokens"):
         build_contexts(["bb", "ccc"], settings, 1, len)
-
-
-def test_the_longest_input() -> None:
-    assert longest_input(InContext(), 256, None) == 1024
-    assert longest_input(InContext(), 700, None) == 1400
-    assert longest_input(InContext(tokens=300), 256, None) == 300
-    assert longest_input(InContext(), 256, 512) == 512

@@ -1,5 +1,9 @@
 """In-context learning as runs: every setting, on an encoder-decoder and on a causal language model."""
 
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +12,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
+from tfew_pl.encoding import Encoded
+from tfew_pl.icl import Probes
 from tfew_pl.record import RunRecord
 from tfew_pl.run import run
 from tfew_pl.spec import IN_CONTEXT, ZERO_SHOT, Evaluation, InContext, RunSpec
@@ -48,7 +54,7 @@ def causal_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def spec(folder: Path, settings: InContext, **changes: Any) -> RunSpec:
     values = {"method": IN_CONTEXT, "shots": 4, "evaluation": Evaluation(examples=6, templates=2), **changes}
-    return RunSpec("rte", backbone=str(folder), in_context=settings, **values)
+    return RunSpec(**{"task": "rte", **values}, backbone=str(folder), in_context=settings)
 
 
 def check(record: RunRecord) -> None:
@@ -91,6 +97,18 @@ def test_zero_shot_on_a_causal_language_model(causal_folder: Path) -> None:
     assert record.costs.shots == 0
 
 
+@pytest.mark.parametrize(("method", "positions"), [(ZERO_SHOT, 60), (IN_CONTEXT, 240)])
+def test_a_causal_model_that_reads_little(method: str, positions: int, causal_folder: Path, tmp_path: Path) -> None:
+    """Questions are cut so that the answers, and in context an example, fit before the last of its positions."""
+    shutil.copytree(causal_folder, tmp_path / "short")
+    model = GPT2LMHeadModel.from_pretrained(causal_folder)
+    model.transformer.wpe = torch.nn.Embedding(positions, 24)
+    model.config.n_positions = positions
+    model.save_pretrained(tmp_path / "short")
+    record = run(spec(tmp_path / "short", InContext(), method=method, task="copa"), trainer=CPU)
+    check(record)
+
+
 def test_costs_count_the_examples_that_fit(causal_folder: Path) -> None:
     one, four, many = (
         run(spec(causal_folder, InContext("concatenated"), shots=shots), trainer=CPU).costs for shots in (1, 4, 12)
@@ -99,3 +117,31 @@ def test_costs_count_the_examples_that_fit(causal_folder: Path) -> None:
     assert 4 <= many.shots < 12  # not all fit into the 700 tokens that this model reads
     assert four.stored_bytes == pytest.approx(4 * one.stored_bytes)
     assert four.inference_flops > 2 * one.inference_flops
+
+
+def test_offsets_and_the_way_to_combine_reach_the_prediction(
+    backbone_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One context is all for the first choice, three are for the second: the product of the probabilities follows the
+    one, their mean the three.
+    """
+
+    def biased(examples: Sequence[Encoded], _probes: Probes, _score: object) -> list[Encoded]:
+        return [replace(e, offsets=(0.0, 1e4) if e.context == 0 else (1e3, 0.0)) for e in examples]
+
+    monkeypatch.setattr("tfew_pl.run.calibrate", biased)
+    for combine, choice in (("product", 0), ("mean", 1)):
+        settings = InContext(combine=combine, calibrated=True)  # type: ignore[arg-type]
+        predicted = run(spec(backbone_folder, settings), trainer=CPU).predictions["predicted"]
+        assert (predicted == choice).all()
+
+
+def test_calibration_is_part_of_the_evaluation(backbone_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(examples: Sequence[Encoded], *_: object) -> list[Encoded]:
+        time.sleep(0.5)
+        return list(examples)
+
+    monkeypatch.setattr("tfew_pl.run.calibrate", slow)
+    costs = run(spec(backbone_folder, InContext("concatenated", calibrated=True)), trainer=CPU).costs
+    assert costs.evaluation_seconds > 0.5
+    assert costs.training_seconds < 0.5

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from tfew_pl.errors import UserError
+from tfew_pl.icl import CONTENT_FREE
 from tfew_pl.prompts import Prompt
 from tfew_pl.userdata.task import TextTask, define, read_label
 
@@ -61,6 +62,18 @@ def test_answers_stand_for_labels() -> None:
 
 def test_what_looks_like_jinja_in_a_label_is_text() -> None:
     assert render(make(["{{ text }}", "{% x %}"])).choices == ("{% x %}", "{{ text }}")
+
+
+@pytest.mark.parametrize("text", CONTENT_FREE)
+def test_a_question_without_the_row_s_own_text(text: str) -> None:
+    """A column by which the template decides what to say stays, and so does a number."""
+    template = (
+        "{% if Other_Text == 'x' %}Short{% else %}Long{% endif %}: {{ text }}, {{ n + 1 }}? {{ text.split()[-1:] }}"
+    )
+    task = make(template=template)
+    row = task.row({**VALUES, "Other Text": "x"}, "here")
+    free = task.templates()[0].render(task.content_free(row, text), random.Random(0))
+    assert free == Prompt(f"Short: {text}, 5? {text.split()}", "a", ("a", "b"))
 
 
 def test_it_is_the_same_after_json() -> None:

@@ -190,6 +190,7 @@ def raft_task(
         family="RAFT",
         templates_of=("ought/raft", name),
         fields=(*columns, ID, LABEL),
+        content=columns,
         label=read_label,
         choices=len(labels),
         shots=SHOTS,
