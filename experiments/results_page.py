@@ -17,6 +17,7 @@ from experiments.claims import (
 from experiments.figures.catalog import FIGURES
 from experiments.finished import Progress
 from experiments.quantities import count
+from experiments.run_costs import PROCESS_MEMORY
 from experiments.tables.block import escaped
 from experiments.tables.catalog import TABLES
 from tfew_pl.tasks import get_task
@@ -43,7 +44,7 @@ _LIMITS = (
     "**RAFT against people.** The labels of RAFT's test sets are not public, and nobody has labeled the generated "
     "tasks.",
     "**Times on another machine.** Seconds and memory are those of the machine in each record, beside whatever else it "
-    "did. Memory of runs before 23 November 2026 is the peak of their process, which may have done others before.",
+    f"did. {PROCESS_MEMORY}",
 )
 """What pocket records do not show."""
 

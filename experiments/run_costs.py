@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 Records = Sequence["RunRecord"]
 
+PROCESS_MEMORY = (
+    "Memory of runs before 23 November 2026 is the peak of their process, which may have done others before."
+)
+"""What to know of our records' peak memory."""
 CONTEXT_BY_FORMULA = (
     "By formula, every prediction reads its context. As measured, a context that is kept, a causal language model's or "
     "one before a query in the decoder, is read once and is in no prediction."

@@ -20,6 +20,7 @@ from experiments.leaderboard.board import OURS, Board, Section
 from experiments.leaderboard.details import details
 from experiments.leaderboard.pareto import AXES, Figure, figure
 from experiments.quantities import count, percent, scientific, size
+from experiments.run_costs import PROCESS_MEMORY
 from tfew_pl.tasks import TASKS
 from tfew_pl.tasks.data import HUB, POCKET
 
@@ -47,10 +48,6 @@ COSTS = (
     CostColumn("peak_memory_bytes", "Peak memory", size),
 )
 """As measured; medians over tasks."""
-PROCESS_MEMORY = (
-    "Memory of runs before 23 November 2026 is the peak of their process, which may have done others before."
-)
-"""What to know of the peak memory, as `experiments.results_page` says it."""
 
 
 def page(board: Board) -> str:

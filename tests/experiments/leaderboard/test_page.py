@@ -12,9 +12,10 @@ import pytest
 
 from experiments.leaderboard.board import Board
 from experiments.leaderboard.details import details
-from experiments.leaderboard.page import COSTS, PROCESS_MEMORY, page
+from experiments.leaderboard.page import COSTS, page
 from experiments.leaderboard.pareto import AXES
 from experiments.quantities import percent
+from experiments.run_costs import PROCESS_MEMORY
 from experiments.statistics import Spread
 from tfew_pl.spec import IN_CONTEXT
 from tfew_pl.tasks import TASKS
