@@ -24,6 +24,7 @@ Every key that there is:
 """
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ from tfew_pl.tasks.splits import OFFICIAL_SEEDS
 DEFAULT_STORE = Path("results/runs")
 """Where records go when nobody says otherwise."""
 _SHIPPED = Path(__file__).parent / "grids"
+_NAME = re.compile(r"\w[\w.-]*")
 _KEYS = ("name", "description", "store", "keep_adaptations", "defaults", "variants", "partners")
 _WORDS: dict[str, dict[str, list[Any]]] = {
     "task": {"all": list(TASKS), "raft": list(RAFT_TASKS)},
@@ -112,6 +114,8 @@ def load_grid(
     content = _read(path)
     problems: list[str] = []
     name, description = (_text(content, key, problems) for key in ("name", "description"))
+    if name and not _NAME.fullmatch(name):
+        problems.append(f"name: {name!r} names files too: letters, digits, '_', '-' and '.', the first no '.'")
     store = _text(content, "store", problems) if "store" in content else str(DEFAULT_STORE)
     keep_adaptations = content.get("keep_adaptations", True)
     if not isinstance(keep_adaptations, bool):
@@ -122,11 +126,12 @@ def load_grid(
     for key in defaults.keys() - set(spec_keys()):
         problems.append(f"defaults: {key}: {unknown_key(str(key), spec_keys())}")
     defaults = {key: value for key, value in defaults.items() if key in spec_keys()}
-    replacements = _Replacements(defaults, _mapping(content, "partners", problems), backbone, data)
+    replacements = _Replacements(defaults, _partners(content, problems), backbone, data)
     runs: list[GridRun] = []
     for label, values in _variants(content, problems):
         runs += _expand(label, merged(defaults, values), replacements, resolved, problems)
     _find_duplicates(runs, problems)
+    problems = problems or list(replacements.without_effect())
     if problems:
         unique = list(dict.fromkeys(problems))
         count = "1 problem" if len(unique) == 1 else f"{len(unique)} problems"
@@ -138,27 +143,34 @@ class _Replacements:
     """What the command line puts in the place of a grid's backbones and data."""
 
     def __init__(
-        self, defaults: Mapping[str, Any], partners: Mapping[str, Any], backbone: str | None, data: str | None
+        self,
+        defaults: Mapping[str, Any],
+        partners: Mapping[str, Mapping[str, str]],
+        backbone: str | None,
+        data: str | None,
     ) -> None:
         plain = RunSpec(task="")
-        default_backbone = defaults.get("backbone", plain.backbone)
-        default_data = defaults.get("data", plain.data)
-        of_backbone = {} if backbone is None else partners.get(backbone, {})
-        self._of: dict[str, dict[Any, Any]] = {
-            "backbone": dict(of_backbone) if isinstance(of_backbone, Mapping) else {},
-            "data": {},
-        }
-        self._missing = {"backbone": default_backbone, "data": default_data}
-        if backbone is not None:
-            self._of["backbone"][default_backbone] = backbone
-        if data is not None:
-            self._of["data"][default_data] = data
+        self._of: dict[str, dict[str, str]] = {"backbone": dict(partners.get(backbone or "", {})), "data": {}}
+        self._missing = {"backbone": defaults.get("backbone", plain.backbone), "data": defaults.get("data", plain.data)}
+        self._idle: dict[str, str] = {}
+        for key, replacement in (("backbone", backbone), ("data", data)):
+            if replacement is not None and isinstance(self._missing[key], str):  # else the specs name the problem
+                self._of[key][self._missing[key]] = replacement
+                self._idle[key] = replacement
 
     def apply(self, values: dict[str, Any]) -> None:
         for key, replacement in self._of.items():
             value = values.get(key, self._missing[key])
             if isinstance(value, str) and value in replacement:
                 values[key] = replacement[value]
+                if self._idle.get(key) == values[key]:
+                    del self._idle[key]
+
+    def without_effect(self) -> Iterator[str]:
+        """A problem for each that took the place of nothing."""
+        for key, replacement in self._idle.items():
+            default = self._missing[key]
+            yield f"--{key} {replacement} replaces the default {key} {default}, which no variant uses"
 
 
 class _Loader(yaml.SafeLoader):
@@ -203,6 +215,17 @@ def _mapping(content: Mapping[str, Any], key: str, problems: list[str]) -> Mappi
     return {}
 
 
+def _partners(content: Mapping[str, Any], problems: list[str]) -> dict[str, Mapping[str, str]]:
+    found: dict[str, Mapping[str, str]] = {}
+    for backbone, others in _mapping(content, "partners", problems).items():
+        pairs = others.items() if isinstance(others, Mapping) else ((None, None),)
+        if all(isinstance(name, str) and isinstance(partner, str) for name, partner in pairs):
+            found[str(backbone)] = others
+        else:
+            problems.append(f"partners: {backbone}: expected backbones and what replaces each, not {others!r}")
+    return found
+
+
 def _variants(content: Mapping[str, Any], problems: list[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     variants = content.get("variants")
     if not isinstance(variants, list) or not variants:
@@ -231,9 +254,13 @@ def _expand(
     sweep = _sweep(name, values.pop("sweep", {}), problems)
     runs = []
     excluded = _excluded(name, values.pop("exclude", []), sweep, problems)
-    for combination in itertools.product(*sweep.values()):
-        if any(_matches(rule, dict(zip(sweep, combination, strict=True))) for rule in excluded):
-            continue
+    every = itertools.product(*sweep.values())
+    combinations = [
+        one for one in every if not any(_matches(rule, dict(zip(sweep, one, strict=True))) for rule in excluded)
+    ]
+    if not combinations:
+        problems.append(f"variant {name!r}: exclude: no run is left")
+    for combination in combinations:
         chosen = dict(values)
         for key, value in zip(sweep, combination, strict=True):
             set_value(chosen, key, value)

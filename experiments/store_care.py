@@ -4,12 +4,14 @@ import math
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from experiments.failures import Failures
 from tfew_pl.errors import UserError
-from tfew_pl.leases import holders
+from tfew_pl.leases import abandoned, holders
 from tfew_pl.record import RunRecord
+from tfew_pl.spec import RunSpec
 from tfew_pl.store import ADAPTATION, CHECKPOINTS, FAILURES, LEASES, LOGS, RunStore, content_digest
 from tfew_pl.tasks.task import UNLABELED
 
@@ -29,10 +31,15 @@ def problems(store: RunStore, digest: str) -> Iterator[str]:
     except UserError as error:
         yield str(error)
         return
-    if record.spec.digest != digest:
-        yield f"it is the record of {record.spec.digest}: {record.spec.label()}"
+    if wrong := misplaced(digest, record.spec):
+        yield wrong
     yield from _contradictions(record)
     yield from _adaptation(record)
+
+
+def misplaced(digest: str, spec: RunSpec) -> str | None:
+    """What is wrong with the record of a spec in the place of a digest; None if it belongs there."""
+    return None if spec.digest == digest else f"it is the record of {spec.digest}: {spec.label()}"
 
 
 def _contradictions(record: RunRecord) -> Iterator[str]:
@@ -66,9 +73,7 @@ def rubbish(store: RunStore) -> list[Path]:
 
     finished, underway = store.digests(), set(holders(store.folder / LEASES))
     needed = underway | (set(Failures(store.folder).digests()) - finished)
-    found = list(store.abandoned())
-    if not underway:
-        found += sorted((store.folder / LEASES).glob("*"))
+    found = [*store.abandoned(), *abandoned(store.folder / LEASES)]
     for folder in (LOGS, FAILURES):
         found += [path for path in sorted((store.folder / folder).glob("*")) if path.stem not in needed]
     for path in sorted((store.folder / CHECKPOINTS).glob("*")):
@@ -79,12 +84,13 @@ def rubbish(store: RunStore) -> list[Path]:
 
 
 def disk_usage(folder: Path) -> int:
-    """Bytes of all files under a folder."""
+    """Bytes of all files under a folder, of which some may go meanwhile."""
     total = 0
-    with os.scandir(folder) as entries:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
-            is_folder = entry.is_dir(follow_symlinks=False)
-            total += disk_usage(Path(entry.path)) if is_folder else entry.stat(follow_symlinks=False).st_size
+            with suppress(FileNotFoundError):
+                is_folder = entry.is_dir(follow_symlinks=False)
+                total += disk_usage(Path(entry.path)) if is_folder else entry.stat(follow_symlinks=False).st_size
     return total
 
 

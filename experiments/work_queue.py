@@ -90,6 +90,7 @@ class WorkQueue:
                 raise self.store.unwritable(error) from error
             # Again: a run may have been finished, and even packed, just before its lease was taken.
             if taken and (missing := self._without_record(group, self.store.__contains__)):
+                self._ended.append(tuple(run for run in group if run not in missing))
                 return Claim(group, missing)
             self._leases.release(digests)
             (self._open if missing else self._ended).append(group)
@@ -110,7 +111,7 @@ class WorkQueue:
         return self._unreported.pop(run.spec.digest, None) is not None
 
     def news(self, look: bool = False) -> Iterator[Event]:
-        """What other runners have done, of what this one has not claimed.
+        """What other runners have done, and processes of this one that died, of what is not claimed.
 
         Args:
             look: at every open group, not only at those that `take` has come across.

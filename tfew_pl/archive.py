@@ -5,12 +5,11 @@ page, so that what they have in common costs nothing: a run without its adaptati
 folder.
 """
 
-import os
-import uuid
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from tfew_pl.atomic import new_file
 from tfew_pl.errors import UserError
 
 ENDING = ".archive.parquet"
@@ -62,23 +61,14 @@ def write_archive(path: Path, contents: Contents) -> None:
             "content": pyarrow.array([contents[digest][name] for name, digest in rows], pyarrow.binary()),
         }
     )
-    beside = path.with_name(f".{uuid.uuid4().hex}")
-    try:
-        try:
-            parquet.write_table(
-                table,
-                beside,
-                compression="zstd",
-                compression_level=19,
-                use_dictionary=["name"],
-                data_page_size=_ONE_PAGE,
-                row_group_size=max(len(rows), 1),
-                write_statistics=False,
-            )
-            with beside.open("rb") as stream:
-                os.fsync(stream.fileno())
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write the archive {path}: {error.strerror or error}") from error
+    with new_file(path) as beside:
+        parquet.write_table(
+            table,
+            beside,
+            compression="zstd",
+            compression_level=19,
+            use_dictionary=["name"],
+            data_page_size=_ONE_PAGE,
+            row_group_size=max(len(rows), 1),
+            write_statistics=False,
+        )

@@ -8,6 +8,18 @@ from pathlib import Path
 
 from tfew_pl.errors import UserError
 
+UNFINISHED = ".unfinished-"
+"""How the names of files and folders begin that are being written."""
+
+
+def sync(path: Path) -> None:
+    """Waits until the disk has it, a file or a folder's list of names."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
 
 def check_target(path: Path, what: str) -> None:
     """Refuses a place where nothing can be written, before the work that would be lost.
@@ -31,22 +43,26 @@ def _cannot(path: Path, error: OSError) -> UserError:
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[Path]:
-    """A path beside the given one to write to; it is renamed into place at the end, or removed after an error.
+def new_file(path: Path, beside: Path | None = None) -> Iterator[Path]:
+    """A path to write to; it is renamed into place at the end, or removed after an error.
+
+    Args:
+        path: the file to come, or to be replaced.
+        beside: what it is written beside, on the same disk; the file itself if left out.
 
     Raises:
         UserError: the file system refuses, a full disk included.
     """
     partial = None
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=".unfinished-")
+        descriptor, name = tempfile.mkstemp(dir=(beside or path).absolute().parent, prefix=UNFINISHED)
         partial = Path(name)
         os.close(descriptor)
         partial.chmod(0o644)
         yield partial
-        with partial.open("rb") as stream:
-            os.fsync(stream.fileno())
+        sync(partial)
         os.replace(partial, path)
+        sync(path.absolute().parent)
     except OSError as error:
         raise _cannot(path, error) from error
     finally:
@@ -66,16 +82,22 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         UserError: something is there, or the file system refuses, a full disk included.
     """
     try:
-        with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=".unfinished-") as name:
+        with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=UNFINISHED) as name:
             folder = Path(name, "new")
             folder.mkdir(mode=0o755)
             yield folder
             for file in folder.iterdir():
                 file.chmod(0o644)
-                with file.open("rb") as stream:
-                    os.fsync(stream.fileno())
-            if overwrite and path.exists():
-                os.replace(path, Path(name, "old"))
-            os.rename(folder, path)
+                sync(file)
+            old = Path(name, "old")
+            try:
+                if overwrite and path.exists():
+                    os.replace(path, old)
+                os.rename(folder, path)
+            except BaseException:  # an interruption, too, leaves one of the two
+                if old.exists() and not path.exists():
+                    os.replace(old, path)
+                raise
+            sync(path.absolute().parent)
     except OSError as error:
         raise _cannot(path, error) from error

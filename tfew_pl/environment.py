@@ -12,6 +12,9 @@ import torch
 
 PACKAGES = ("tfew_pl", "torch", "pytorch-lightning", "transformers", "datasets", "promptsource", "numpy")
 
+_CODE = ("tfew_pl", "baselines", "experiments", "setup.cfg", "constraints.txt")
+"""Of the working copy, what numbers depend on."""
+
 
 def package_versions(others: Sequence[str] = ()) -> dict[str, str | None]:
     """Versions of the packages on which numbers depend, these and others; None for one that is not installed."""
@@ -26,15 +29,17 @@ def package_versions(others: Sequence[str] = ()) -> dict[str, str | None]:
 
 @lru_cache(maxsize=1)
 def commit() -> str | None:
-    """The commit of the working copy, with "+" if its files differ from it; None outside a working copy."""
-    folder = Path(__file__).parent
+    """The commit of the working copy, with "+" if its code differs from it; None outside a working copy."""
+    folder = Path(__file__).parents[1]
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(folder), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+        git("ls-files", "--error-unmatch", "--", str(Path(__file__)))  # else it lies in somebody else's working copy
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", *_CODE)
+        return git("rev-parse", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 

@@ -9,13 +9,14 @@ still for some minutes. Ages are differences of times that the file system wrote
 import json
 import os
 import socket
+import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Self
 
@@ -23,6 +24,8 @@ EXPIRY_SECONDS = 300.0
 """Age of a heartbeat after which an owner on another machine is taken for dead. Above NFS's caching of attributes,
 a minute at most."""
 _OWNER = ".owner-"
+_UNKNOWN = ""
+"""In place of when a process started."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,10 @@ class Owner:
         """Whether it runs, or ran, on this machine."""
         return self.machine == _machine()
 
-    def lives_here(self) -> bool:
-        """Whether it still runs; only to be asked of a process of this machine."""
-        return _started(self.process) == self.started
+    def lives_here(self) -> bool | None:
+        """Whether it still runs; only to be asked of a process of this machine. None if that is not shown."""
+        started = _started(self.process)
+        return None if started == _UNKNOWN != self.started else started == self.started
 
     def __str__(self) -> str:
         return f"process {self.process} on {self.host}"
@@ -141,17 +145,7 @@ class Leases(AbstractContextManager["Leases"]):
         return True
 
     def _is_alive(self, lease: Path) -> bool:
-        owner: Owner | None = None
-        try:
-            beat = lease.stat().st_mtime
-            owner = Owner(**json.loads(lease.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return True  # given back a moment ago: to be looked at again, not to be taken over
-        except (ValueError, TypeError):
-            pass  # cut short by a full disk
-        if owner is not None and owner.is_here:
-            return owner.lives_here()
-        return self._now() - beat < self._expiry
+        return _is_alive(lease, self._now, self._expiry)
 
     def _now(self) -> float:
         """By the clock that also writes the heartbeats of others."""
@@ -171,18 +165,59 @@ class Leases(AbstractContextManager["Leases"]):
 
 
 def holders(folder: Path) -> dict[str, Owner]:
-    """Who holds each lease in a folder, for a person: of an owner elsewhere this machine's clock says whether it lives.
+    """Who holds each lease in a folder.
 
     Args:
         folder: that of `Leases`; it need not be there.
     """
     found: dict[str, Owner] = {}
+    now = partial(_clock, folder)
     for path in sorted(folder.glob("[!.]*.*")):
         with suppress(OSError, ValueError, TypeError):
             owner = Owner(**json.loads(path.read_text(encoding="utf-8")))
-            if owner.lives_here() if owner.is_here else time.time() - path.stat().st_mtime < EXPIRY_SECONDS:
+            if _is_alive(path, now, EXPIRY_SECONDS):
                 found[path.stem] = owner
     return found
+
+
+def abandoned(folder: Path) -> list[Path]:
+    """What owners that are dead left in a folder, their leases and their own files.
+
+    Args:
+        folder: that of `Leases`; it need not be there.
+    """
+    now = partial(_clock, folder)
+    return [path for path in sorted(folder.glob("*")) if not _is_alive(path, now, EXPIRY_SECONDS)]
+
+
+def _is_alive(file: Path, now: Callable[[], float], expiry: float) -> bool:
+    """Whether the owner lives whose lease, or own file, this is.
+
+    Args:
+        file: of the lease or the owner.
+        now: by the clock that writes the times of files there.
+        expiry: seconds, see `EXPIRY_SECONDS`.
+    """
+    owner: Owner | None = None
+    try:
+        beat = file.stat().st_mtime
+        owner = Owner(**json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return True  # given back a moment ago: to be looked at again, not to be taken over
+    except (ValueError, TypeError):
+        pass  # cut short by a full disk
+    if owner is not None and owner.is_here and (lives := owner.lives_here()) is not None:
+        return lives
+    return now() - beat < expiry
+
+
+def _clock(folder: Path) -> float:
+    """By the clock of a folder's file system; by this machine's where the folder cannot be written."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return time.time()
 
 
 def _generations(folder: Path, name: str) -> dict[int, Path]:
@@ -210,14 +245,25 @@ def _started(process: int) -> str | None:
             return None
         except PermissionError:
             pass  # it is somebody else's
-        return ""
+        return _UNKNOWN
     try:
         # The command's name, in parentheses, may hold anything; the state and 19 more fields later the start follow.
         fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return None
+        return _UNKNOWN if _is_hidden(process) else None
     return None if fields[0] in "ZX" else fields[19]
 
 
+def _is_hidden(process: int) -> bool:
+    """Whether a process that /proc does not show is there: another user's, where it shows each their own."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return False  # it is this user's own, and has just ended or begun
+
+
 def _this_process() -> Owner:
-    return Owner(socket.gethostname(), _machine(), os.getpid(), _started(os.getpid()) or "")
+    return Owner(socket.gethostname(), _machine(), os.getpid(), _started(os.getpid()) or _UNKNOWN)

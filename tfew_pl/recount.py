@@ -12,7 +12,7 @@ from tfew_pl.module import TFewModule
 from tfew_pl.preparation import PreparedRun, prepare
 from tfew_pl.registry import registered_classifiers
 from tfew_pl.resolve import resolve
-from tfew_pl.spec import RunSpec
+from tfew_pl.spec import IN_CONTEXT, RunSpec
 
 
 def recount(specs: Sequence[RunSpec]) -> Iterator[tuple[RunSpec, float, float]]:
@@ -28,28 +28,30 @@ def recount(specs: Sequence[RunSpec]) -> Iterator[tuple[RunSpec, float, float]]:
         Each spec, the FLOPs of one of its predictions and those of its training.
 
     Raises:
-        UserError: a run's backbone, data or initial adaptation are not those that it was run with.
+        UserError: before anything is counted, for every run whose backbone, data or initial adaptation are not those
+            that it was run with.
     """
-    together: dict[tuple[str, str], dict[tuple[str, str], list[RunSpec]]] = defaultdict(lambda: defaultdict(list))
-    for spec in specs:
-        if spec.method not in registered_classifiers():
-            together[spec.backbone, spec.precision][spec.task, spec.data].append(spec)
+    counted = [spec for spec in specs if spec.method not in registered_classifiers()]
+    problems = [problem for spec in counted if (problem := _problem(spec))]
+    if problems:
+        raise UserError("\n".join(["runs whose FLOPs cannot be counted:", *problems]))
+    together: dict[tuple[str, str], dict[tuple[object, ...], list[RunSpec]]] = defaultdict(lambda: defaultdict(list))
+    for spec in counted:
+        alone = spec.digest if spec.method == IN_CONTEXT else None  # each holds all its contexts
+        together[spec.backbone, spec.precision][spec.task, spec.data, alone].append(spec)
     for (name, precision), of_backbone in together.items():
-        for of_task in of_backbone.values():
-            for spec in of_task:
-                _require_same(spec)
         backbone = load_backbone(name, precision)
         for of_task in of_backbone.values():
             for run in prepare(of_task, backbone):
                 yield (run.spec, *_count(run, backbone))
 
 
-def _require_same(spec: RunSpec) -> None:
-    if resolve(spec) != spec:
-        raise UserError(
-            f"{spec.label()} ({spec.digest}): its backbone, data or initial adaptation have changed since, so that "
-            f"its FLOPs cannot be counted"
-        )
+def _problem(spec: RunSpec) -> str | None:
+    try:
+        same = resolve(spec) == spec
+    except UserError as error:
+        return f"  {spec.label()} ({spec.digest}): {error}"
+    return None if same else f"  {spec.label()} ({spec.digest}): its backbone, data or initial adaptation have changed"
 
 
 def _count(run: PreparedRun, backbone: Backbone) -> tuple[float, float]:

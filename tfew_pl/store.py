@@ -1,12 +1,12 @@
 """RunStore: records on disk, one folder a run, or many runs packed into an archive.
 
 A record is written beside its place and renamed into it, so that what stands there is complete. Several
-processes may write: the first to finish a run wins, the others' copies are dropped.
+processes may write: the first to finish a run wins, the others' copies are dropped. `tfew_pl.store_archives` moves
+records between folders and archives.
 """
 
 import dataclasses
 import errno
-import functools
 import hashlib
 import io
 import json
@@ -15,12 +15,13 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfew_pl.archive import ENDING, read_archive, write_archive
-from tfew_pl.atomic import new_file
+from tfew_pl.archive import ENDING, read_archive
+from tfew_pl.atomic import UNFINISHED, sync
 from tfew_pl.errors import UserError
 from tfew_pl.record import SCHEMA_VERSION, Costs, RunRecord
 from tfew_pl.spec import RunSpec
@@ -41,7 +42,6 @@ FAILURES = "failures"
 LOGS = "logs"
 """Folder of the store for the logs of failed runs."""
 _DIGEST = re.compile("[0-9a-f]{16}")
-_UNFINISHED = ".unfinished-"
 _ABANDONED_SECONDS = 3600
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -87,11 +87,13 @@ class RunStore:
 
     def folders(self) -> set[str]:
         """Digests of the runs whose record has a folder of its own."""
+        return {name for name in self._places() if (self.folder / name / RECORD).is_file()}
+
+    def _places(self) -> set[str]:
         if not self.folder.is_dir():
             return set()
         with os.scandir(self.folder) as entries:
-            names = [entry.name for entry in entries if _DIGEST.fullmatch(entry.name)]
-        return {name for name in names if (self.folder / name / RECORD).is_file()}
+            return {entry.name for entry in entries if _DIGEST.fullmatch(entry.name)}
 
     def archives(self) -> list[Path]:
         """The files into which records are packed; they are read like folders."""
@@ -110,7 +112,11 @@ class RunStore:
         """
         folder = self.folder / digest
         if (folder / RECORD).is_file():
-            return (folder / name).read_bytes() if (folder / name).is_file() else None
+            with suppress(FileNotFoundError):
+                return (folder / name).read_bytes()
+            if (folder / RECORD).is_file():
+                return None
+            # It has been packed since the look.
         found = (contents[digest].get(name) for contents in map(read_archive, self.archives()) if digest in contents)
         return next(found, None)
 
@@ -133,36 +139,39 @@ class RunStore:
         Raises:
             UnwritableStoreError: the store cannot be written; nothing is left behind.
         """
-        return self.place(record.spec, lambda folder: _write(record, folder))
+        return self.place(record.spec.digest, lambda folder: _write(record, folder))
 
-    def place(self, spec: RunSpec, write: Callable[[Path], None]) -> Path:
+    def place(self, digest: str, write: Callable[[Path], None]) -> Path:
         """Has a record's files written into a folder beside its place, makes them durable and renames it into place.
 
         Args:
-            spec: of the record.
+            digest: of the record's spec.
             write: fills an empty folder with the files, of which `RECORD` is one.
 
         Raises:
             UnwritableStoreError: the store cannot be written; nothing is left behind.
+            UserError: a folder without a record stands in its place.
         """
-        return self._place(self.path(spec), write)
-
-    def _place(self, target: Path, write: Callable[[Path], None]) -> Path:
+        target = self.folder / digest
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self.folder, prefix=_UNFINISHED) as name:
+            with tempfile.TemporaryDirectory(dir=self.folder, prefix=UNFINISHED) as name:
                 Path(name).chmod(0o755)  # a temporary folder is private
                 write(Path(name))
                 for path in [*Path(name).iterdir(), Path(name)]:
-                    _sync(path)
+                    sync(path)
                 try:
                     os.rename(name, target)
-                except OSError:
-                    if not (target / RECORD).is_file():
+                except OSError as error:
+                    if not target.is_dir():
                         raise
+                    if not (target / RECORD).is_file():
+                        raise UserError(
+                            f"{target}: a folder without {RECORD} in a record's place; remove it"
+                        ) from error
                 else:
                     os.mkdir(name)  # for the context manager to remove
-            _sync(self.folder)
+            sync(self.folder)
         except OSError as error:
             raise self.unwritable(error) from error
         return target
@@ -186,7 +195,7 @@ class RunStore:
             if values["version"] != SCHEMA_VERSION:
                 raise UserError(f"{folder}: schema version {values['version']}, expected {SCHEMA_VERSION}")
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise _unreadable(folder, error) from error
+            raise unreadable(folder, error) from error
         return dict(values)
 
     def spec(self, digest: str) -> RunSpec:
@@ -199,7 +208,7 @@ class RunStore:
         try:
             return RunSpec.from_json(values["spec"])
         except (ValueError, KeyError, TypeError) as error:
-            raise _unreadable(self.folder / digest, error) from error
+            raise unreadable(self.folder / digest, error) from error
 
     def load(self, run: RunSpec | str) -> RunRecord:
         """The record of a spec or of a digest.
@@ -221,7 +230,7 @@ class RunStore:
                 adaptation=self.file(digest, ADAPTATION),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise _unreadable(folder, error) from error
+            raise unreadable(folder, error) from error
 
     def _frame(self, digest: str, name: str) -> "pd.DataFrame":
         import pyarrow.parquet as parquet
@@ -233,78 +242,9 @@ class RunStore:
         table: pd.DataFrame = parquet.ParquetFile(io.BytesIO(content)).read(use_threads=False).to_pandas()
         return table
 
-    def pack(self, name: str, digests: Collection[str]) -> Path | None:
-        """Moves records into the archive of that name, beside what is in it.
-
-        Args:
-            name: of the archive.
-            digests: of the records; what has no folder of its own stays where it is.
-
-        Returns:
-            The archive; None where there was nothing to move.
-
-        Raises:
-            UserError: a record or the archive cannot be read, or the archive cannot be written; the folders are kept.
-        """
-        moved = sorted(self.folders() & set(digests))
-        if not moved:
-            return None
-        path = self.folder / f"{name}{ENDING}"
-        contents = dict(read_archive(path)) if path.is_file() else {}
-        for digest in moved:
-            try:
-                contents[digest] = {file.name: file.read_bytes() for file in (self.folder / digest).iterdir()}
-            except OSError as error:
-                raise _unreadable(self.folder / digest, error) from error
-        write_archive(path, contents)
-        for digest in moved:
-            shutil.rmtree(self.folder / digest, ignore_errors=True)
-        return path
-
-    def unpack(self, name: str) -> int:
-        """Moves the records of an archive into folders of their own, and removes it: the inverse of `pack`.
-
-        Args:
-            name: of the archive.
-
-        Returns:
-            How many records were in it; one that has a folder already stays as it is there, where it is read.
-
-        Raises:
-            UserError: there is no such archive, it cannot be read, or the store cannot be written; the archive is kept.
-        """
-        path = self.folder / f"{name}{ENDING}"
-        if not path.is_file():
-            there = ", ".join(one.name.removesuffix(ENDING) for one in self.archives()) or "none"
-            raise UserError(f"the store {self.folder} has no archive {name}; it has: {there}")
-        contents = read_archive(path)
-        for digest in sorted(set(contents) - self.folders()):
-            self._place(self.folder / digest, functools.partial(_write_files, contents[digest]))
-        path.unlink()
-        return len(contents)
-
-    def amend(self, values: Mapping[str, Mapping[str, Any]]) -> None:
-        """Replaces the `record.json` of records; the files beside it stay.
-
-        Args:
-            values: by digest, as `read` gives them.
-
-        Raises:
-            UserError: an archive cannot be read, or the store cannot be written; what is not replaced stays whole.
-        """
-        contents = {digest: _json(one) for digest, one in values.items()}
-        for digest in sorted(self.folders() & contents.keys()):
-            with new_file(self.folder / digest / RECORD) as path:
-                path.write_bytes(contents[digest])
-        for archive in self.archives():
-            there = read_archive(archive)
-            amended = {digest: {**there[digest], RECORD: contents[digest]} for digest in there.keys() & contents.keys()}
-            if amended:
-                write_archive(archive, {**there, **amended})
-
     def abandoned(self) -> Iterator[Path]:
-        """What writers that were killed left behind; what is younger than an hour may still be written."""
-        for path in self.folder.glob(f"{_UNFINISHED}*"):
+        """What processes left behind that were killed; what is younger than an hour may still be at work."""
+        for path in [*self.folder.glob(f"{UNFINISHED}*"), *self._remains()]:
             try:
                 age = time.time() - path.stat().st_mtime
             except FileNotFoundError:  # its writer has just finished
@@ -312,10 +252,18 @@ class RunStore:
             if age > _ABANDONED_SECONDS:
                 yield path
 
+    def _remains(self) -> list[Path]:
+        """Folders in the place of a record that hold none."""
+        with_record = self.folders()
+        return [self.folder / name for name in sorted(self._places()) if name not in with_record]
+
     def clean(self) -> None:
-        """Removes what writers that were killed left behind."""
+        """Removes what killed processes left behind."""
         for path in self.abandoned():
-            shutil.rmtree(path, ignore_errors=True)
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def records(self) -> Iterator[RunRecord]:
         """Every record, by digest."""
@@ -338,17 +286,12 @@ def _write(record: RunRecord, folder: Path) -> None:
         "environment": record.environment,
         "files": {path.name: content_digest(path.read_bytes()) for path in sorted(folder.iterdir())},
     }
-    (folder / RECORD).write_bytes(_json(values))
+    (folder / RECORD).write_bytes(record_json(values))
 
 
-def _json(values: Mapping[str, Any]) -> bytes:
-    """A record's `record.json`."""
+def record_json(values: dict[str, Any]) -> bytes:
+    """What a record's `record.json` consists of."""
     return (json.dumps(values, indent=1) + "\n").encode()
-
-
-def _write_files(files: Mapping[str, bytes], folder: Path) -> None:
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
 
 
 def content_digest(content: bytes) -> str:
@@ -356,15 +299,7 @@ def content_digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _sync(path: Path) -> None:
-    """Waits until the disk has it, a file or a folder's list of names."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _unreadable(folder: Path, error: Exception) -> UserError:
+def unreadable(folder: Path, error: Exception) -> UserError:
+    """What to raise where a record cannot be read."""
     how = "remove the folder" if folder.is_dir() else "`tfew store unpack` its archive and remove its folder"
     return UserError(f"{folder}: not a readable record ({error}); {how} to run it again")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _WHAT = "What to run"
 _PLAN = "Dry run"
+_GPU = "a100"
 
 
 def command(
@@ -105,12 +106,19 @@ def command(
         ),
     ] = False,
     gpu: Annotated[
-        str, typer.Option(help="For which costs are estimated: a100, h100 or l4.", rich_help_panel=_PLAN)
-    ] = "a100",
+        str | None,
+        typer.Option(help="For which costs are estimated: a100, h100 or l4.", show_default=_GPU, rich_help_panel=_PLAN),
+    ] = None,
     utilization: Annotated[
-        float,
-        typer.Option(help="Share of the GPU's peak that is reached.", min=0.0001, max=1, rich_help_panel=_PLAN),
-    ] = MODEL_FLOPS_UTILIZATION,
+        float | None,
+        typer.Option(
+            help="Share of the GPU's peak that is reached.",
+            min=0.0001,
+            max=1,
+            show_default=f"{MODEL_FLOPS_UTILIZATION:.3f}",
+            rich_help_panel=_PLAN,
+        ),
+    ] = None,
     dollars_per_hour: Annotated[
         float | None, typer.Option(help="Of the GPU, in place of the price that is known.", rich_help_panel=_PLAN)
     ] = None,
@@ -140,10 +148,17 @@ def command(
         from experiments.gpus import choose_gpu
         from experiments.plan_report import show_plan
 
-        show_plan(grid, records, choose_gpu(gpu, dollars_per_hour), utilization, json)
+        chosen = choose_gpu(gpu or _GPU, dollars_per_hour)
+        show_plan(grid, records, chosen, utilization or MODEL_FLOPS_UTILIZATION, json)
         return
-    if json:
-        raise UserError("--json goes with --dry-run")
+    for flag, given in (
+        ("--json", json),
+        ("--gpu", gpu is not None),
+        ("--utilization", utilization is not None),
+        ("--dollars-per-hour", dollars_per_hour is not None),
+    ):
+        if given:
+            raise UserError(f"{flag} goes with --dry-run")
     how = How(
         launcher=launcher,
         options=tuple(launcher_option or ()),

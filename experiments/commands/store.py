@@ -161,8 +161,9 @@ def verify(store: Store = DEFAULT, json: JSON = False) -> None:
 def recount(store: Store = DEFAULT) -> None:
     """Count the FLOPs of all finished runs anew: what is compared is then counted by one version of the code.
 
-    Nothing is trained: a batch is scored, and a first step computed and thrown away. All else in the records stays.
-    It takes a second or two a record, and may be ended at any time.
+    Nothing is trained: a batch is scored, and a first step computed and thrown away. In the environment of those that
+    were counted otherwise before stands by which code; all else in the records stays. It takes a second or two a
+    record, and may be ended at any time.
 
     Examples:
         tfew store recount
@@ -222,12 +223,14 @@ def export(
 @app.command()
 def pack(
     grids: Annotated[list[str], typer.Argument(help="Grid files, or names of shipped ones: table4.")],
+    backbone: Annotated[str | None, typer.Option(help="With which the grid was run in place of its default.")] = None,
+    data: Annotated[str | None, typer.Option("--data", "--data-root", help="Likewise.")] = None,
     store: Annotated[Path | None, typer.Option("--store", help="Folder of the records; the grid's own.")] = None,
 ) -> None:
     """Move the finished runs of a grid into one compact file of the store, which is read like their folders.
 
     It is what goes into version control: some 1 kB a run, and its adaptation if the grid keeps it. Runs that are
-    in another grid's file already stay there.
+    in another grid's file already stay there. One command at a time packs, unpacks or recounts a store.
 
     Examples:
         tfew store pack table4
@@ -235,13 +238,13 @@ def pack(
     """
     from experiments.grid import find_grid, load_grid
     from experiments.quantities import size
-    from tfew_pl.store import RunStore
+    from tfew_pl.store_archives import pack as pack_records
 
     for name in grids:
-        grid = load_grid(find_grid(name))
-        records = RunStore(store or grid.store)
-        path = records.pack(grid.name, {run.spec.digest for run in grid.runs})
-        typer.echo(f"{grid.name}: {'nothing to pack' if path is None else f'{path}, {size(path.stat().st_size)}'}")
+        grid = load_grid(find_grid(name), backbone=backbone, data=data)
+        written = pack_records(_open(store or grid.store), grid.name, {run.spec.digest for run in grid.runs})
+        said = ", ".join(f"{path}, {size(path.stat().st_size)}" for path in written)
+        typer.echo(f"{grid.name}: {said or 'nothing to pack'}")
 
 
 @app.command()
@@ -254,6 +257,8 @@ def unpack(
     Examples:
         tfew store unpack table4 --store results/pocket/records
     """
+    from tfew_pl.store_archives import unpack as unpack_records
+
     records = _open(store)
     for name in names:
-        typer.echo(f"{name}: {records.unpack(name)} records unpacked into {store}")
+        typer.echo(f"{name}: {unpack_records(records, name)} records unpacked into {store}")

@@ -110,6 +110,32 @@ def test_a_backbone_replaces_the_default_and_its_partner_follows(
     assert [run.spec.backbone for run in grid.runs] == expected
 
 
+@pytest.mark.parametrize(("key", "value"), [("backbone", "t0-3b"), ("data", "hub")])
+def test_what_replaces_nothing_is_a_mistake(load: Loader, key: str, value: str) -> None:
+    with pytest.raises(UserError, match=rf"--{key} {value} replaces the default {key} pocket.*, which no variant uses"):
+        load(HEAD + "variants: [{name: A, task: rte, backbone: pocket-lm, data: here}]", **{key: value})
+
+
+def test_partners_are_names(load: Loader) -> None:
+    with pytest.raises(UserError) as caught:
+        load(HEAD + "partners: {t0-3b: [x], t0: {a: 1}, mine: {a: b}}\nvariants: [{name: A, task: rte}]", backbone="t0")
+    assert str(caught.value).splitlines()[1:] == [
+        "  partners: t0-3b: expected backbones and what replaces each, not ['x']",
+        "  partners: t0: expected backbones and what replaces each, not {'a': 1}",
+    ]
+
+
+def test_a_default_that_is_no_name_is_a_problem_like_others(load: Loader) -> None:
+    with pytest.raises(UserError, match="backbone"):
+        load(HEAD + "defaults: {backbone: [a]}\nvariants: [{name: A, task: rte}]", backbone="t0-3b", data="hub")
+
+
+@pytest.mark.parametrize("name", ["../x", ".x", "a/b", "a b"])
+def test_a_grid_is_named_like_a_file(load: Loader, name: str) -> None:
+    with pytest.raises(UserError, match="names files too"):
+        load(f"name: {name}\ndescription: d\nvariants: [{{name: A, task: rte}}]")
+
+
 def test_data_replace_the_default_data_even_where_the_grid_names_none(load: Loader) -> None:
     grid = load(OVERRIDES, data="hub")
     assert {run.spec.data for run in grid.runs} == {"hub"}
@@ -368,12 +394,13 @@ def test_excluded_combinations_are_left_out(tmp_path: Path) -> None:
     assert [(run.spec.task, run.spec.seed) for run in runs] == [("rte", 0), ("rte", 2), ("cb", 1)]
 
 
-def test_what_excludes_nothing_is_a_mistake(tmp_path: Path) -> None:
+def test_what_excludes_nothing_or_everything_is_a_mistake(tmp_path: Path) -> None:
     path = tmp_path / "grid.yaml"
     path.write_text(
         "name: n\ndescription: d\nvariants:\n"
         "  - {name: A, sweep: {task: [rte], seed: [0]}, exclude: [{seeds: 0}, {seed: 3}]}\n"
         "  - {name: B, task: cb, exclude: {seed: 0}}\n"
+        "  - {name: C, sweep: {task: [rte, cb]}, exclude: [{task: [cb, rte]}]}\n"
     )
     with pytest.raises(UserError) as caught:
         load_grid(path, resolved=lambda spec: spec)
@@ -381,4 +408,5 @@ def test_what_excludes_nothing_is_a_mistake(tmp_path: Path) -> None:
         "  variant 'A': exclude: seeds: unknown; did you mean seed?",
         "  variant 'A': exclude: seed: 3 is not swept",
         "  variant 'B': exclude: expected a list of keys with values, not {'seed': 0}",
+        "  variant 'C': exclude: no run is left",
     ]

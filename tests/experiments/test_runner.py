@@ -235,6 +235,14 @@ def test_a_group_of_which_runs_are_missing_is_done_whole_and_keeps_its_records(
     assert sorted(event.run.spec.seed for event in events if isinstance(event, Finished)) == [2, 3, 4, 5]
 
 
+def test_what_a_process_saved_before_it_died_is_reported(fakes: Any, go: Go, tmp_path: Path) -> None:
+    summary, events = go(fakes.FakeJob(tmp_path, fails="killed after the first"), workers=1, groups=[tuple(RUNS[:3])])
+    assert notes(tmp_path).keys() == {0, 1, 2}
+    assert (summary.finished, summary.elsewhere, summary.failures) == (2, 1, ())
+    ended = [event.run.spec.seed for event in events if isinstance(event, Finished | FinishedElsewhere)]
+    assert sorted(ended) == [0, 1, 2]
+
+
 @pytest.mark.parametrize("fails", ["raises", "killed"])
 def test_a_group_that_fails_is_done_run_by_run(fakes: Any, go: Go, tmp_path: Path, fails: str) -> None:
     summary, _ = go(fakes.FakeJob(tmp_path, fails=fails), groups=[tuple(RUNS[:3]), tuple(RUNS[3:])])

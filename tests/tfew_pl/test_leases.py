@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tfew_pl import leases as module
-from tfew_pl.leases import Leases, holders
+from tfew_pl.leases import Leases, abandoned, holders
 
 ROOT = Path(__file__).parents[2]
 
@@ -203,3 +203,47 @@ def test_without_proc_a_process_is_asked_whether_it_lives(monkeypatch: pytest.Mo
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     assert module._started(process.pid) is None
+
+
+def test_a_process_that_is_not_shown_is_judged_by_its_heart(
+    mine: Leases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where /proc shows each user their own processes only."""
+    machine = json.loads(next(tmp_path.glob(".owner-*")).read_text())["machine"]
+    for name, age in (("young", 40), ("old", 60)):
+        make_foreign(tmp_path, name, machine=machine, age=age)
+    read = Path.read_text
+
+    def hidden(path: Path, **how: str) -> str:
+        if path.parts[:2] == ("/", "proc"):
+            raise FileNotFoundError
+        return read(path, **how)
+
+    def others(process: int, sent: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_text", hidden)
+    monkeypatch.setattr(module.os, "kill", others)
+    assert not mine.take(["young"])
+    assert mine.take(["old"])
+
+
+def test_what_the_dead_left_and_nothing_else_is_abandoned(mine: Leases, other: Leases, tmp_path: Path) -> None:
+    assert mine.take(["mine"])
+    make_foreign(tmp_path, "living", age=200)
+    dead = make_foreign(tmp_path, "dead", age=400)
+    gone = make_foreign(tmp_path, "gone", machine=module._machine())
+    cut = tmp_path / ".owner-cut"
+    cut.write_text("{")
+    assert abandoned(tmp_path) == sorted([dead, gone])
+    os.utime(cut, (0, 0))
+    assert abandoned(tmp_path) == sorted([cut, dead, gone])
+    assert holders(tmp_path).keys() == {"mine", "living"}
+    assert abandoned(tmp_path / "nowhere") == []
+
+
+def test_holders_are_judged_by_the_clock_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_foreign(tmp_path, "a")
+    monkeypatch.setattr("time.time", lambda: 1e12)
+    assert holders(tmp_path).keys() == {"a"}
+    assert abandoned(tmp_path) == []

@@ -41,7 +41,7 @@ def test_a_run_is_counted_as_when_it_was_done(backbone_folder: Path) -> None:
 def test_a_run_whose_inputs_have_changed_is_refused(backbone_folder: Path) -> None:
     spec = resolve(RunSpec("cb", str(backbone_folder), method=ZERO_SHOT))
     other = dataclasses.replace(spec, revisions=dataclasses.replace(spec.revisions, data="another"))
-    with pytest.raises(UserError, match=r"zero-shot on cb.*have changed since"):
+    with pytest.raises(UserError, match=r"zero-shot on cb.*have changed"):
         next(recount([other]))
 
 

@@ -78,6 +78,9 @@ def test_twice_the_price_is_twice_the_dollars(tfew: Tfew, file: Path) -> None:
     assert once == pytest.approx(2 * twice)
 
 
-def test_json_without_a_dry_run_is_an_error(tfew: Tfew, file: Path) -> None:
-    result = tfew("grid", str(file), "--json")
-    assert (result.code, result.err) == (2, "tfew: --json goes with --dry-run\n")
+@pytest.mark.parametrize(
+    "option", [("--json",), ("--gpu", "a100"), ("--utilization", "0.5"), ("--dollars-per-hour", "0")]
+)
+def test_an_option_of_the_dry_run_is_an_error_without(tfew: Tfew, file: Path, option: tuple[str, ...]) -> None:
+    result = tfew("grid", str(file), *option)
+    assert (result.code, result.err) == (2, f"tfew: {option[0]} goes with --dry-run\n")

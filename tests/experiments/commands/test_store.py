@@ -1,5 +1,8 @@
+import contextlib
+import dataclasses
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +14,13 @@ from safetensors.numpy import save
 
 from experiments import recounting
 from experiments.failures import Failure, Failures
+from experiments.store_care import disk_usage
 from tfew_pl.leases import Leases
 from tfew_pl.record import RunRecord
 from tfew_pl.run import run
 from tfew_pl.spec import ZERO_SHOT, Evaluation, RunSpec
 from tfew_pl.store import LEASES, RunStore
+from tfew_pl.store_archives import amend, pack
 from tfew_pl.tasks.task import UNLABELED
 
 Tfew = Callable[..., Any]
@@ -141,8 +146,7 @@ def test_flops_that_another_version_counted_are_counted_anew(
     assert {digest: store.read(digest) for digest in digests} == before
 
     monkeypatch.setattr(recounting, "_AT_A_TIME", 2)
-    old = {digest: before[digest]["costs"] | {"measured_inference_flops": 1.0} for digest in digests}
-    store.amend({digest: before[digest] | {"costs": old[digest]} for digest in digests})
+    amend(store, {digest: {"costs": {"measured_inference_flops": 1.0}} for digest in digests})
     result = tfew("store", "recount", *flag(store))
     assert (result.code, result.out) == (0, f"counted 3 of 3 records, 3 otherwise than before: {store.folder}\n")
     after = {digest: store.read(digest) for digest in digests}
@@ -174,11 +178,12 @@ def test_gc_removes_what_is_no_longer_needed_and_nothing_else(tfew: Tfew, store:
         assert set(store.folder.rglob("*")) == before
         assert tfew("store", "gc", *flag(store)).out.splitlines()[-1] == "3 files and folders removed"
         assert set(store.folder.rglob("*")) == before - rubbish
-    (store.folder / LEASES / ".owner-dead").write_text("{}")
-    assert tfew("store", "gc", *flag(store)).out.splitlines()[:-1] == [
-        str(store.folder / LEASES / ".owner-dead"),
-        str(logs / f"{running}.log"),
-    ]
+    dead, beginning = (store.folder / LEASES / name for name in (".owner-dead", ".owner-beginning"))
+    for path in (dead, beginning):  # the latter has taken nothing yet
+        path.write_text("{}")
+    os.utime(dead, (0, 0))
+    assert tfew("store", "gc", *flag(store)).out.splitlines()[:-1] == [str(dead), str(logs / f"{running}.log")]
+    assert beginning.exists()
     assert tfew("store", "verify", *flag(store)).code == 0
 
 
@@ -215,7 +220,7 @@ def test_unpacking_is_the_inverse_of_packing(tfew: Tfew, store: RunStore) -> Non
         return {path: path.read_bytes() for path in store.folder.rglob("*") if path.is_file()}
 
     before = files()
-    path = store.pack("table4", [TRAINED.digest, SHOWN.digest])
+    (path,) = pack(store, "table4", [TRAINED.digest, SHOWN.digest])
     assert list(files()) == [path]
     result = tfew("store", "unpack", "table4", *flag(store))
     assert (result.code, result.out) == (0, f"table4: 2 records unpacked into {store.folder}\n")
@@ -227,7 +232,7 @@ def test_unpacking_is_the_inverse_of_packing(tfew: Tfew, store: RunStore) -> Non
 
 
 def test_packed_records_are_listed_and_verified_like_others(tfew: Tfew, store: RunStore) -> None:
-    store.pack("table4", [TRAINED.digest])
+    pack(store, "table4", [TRAINED.digest])
     result = tfew("store", "verify", *flag(store))
     assert (result.code, result.out) == (0, f"2 of 2 records are as they were written: {store.folder}\n")
     assert TRAINED.digest in tfew("store", "ls", *flag(store)).out
@@ -238,5 +243,70 @@ def test_pack(tfew: Tfew, store: RunStore, tmp_path: Path) -> None:
     grid.write_text("name: mine\ndescription: A grid.\nvariants:\n  - {name: A, task: cb, method: zero-shot}\n")
     result = tfew("store", "pack", str(grid), *flag(store))
     assert (result.code, result.out) == (0, "mine: nothing to pack\n"), "the store's run has no revisions"
-    missing = tfew("store", "pack", "no-such-grid", *flag(store))
-    assert missing.code == 2
+    made = run(RunSpec("cb", method=ZERO_SHOT, evaluation=Evaluation(examples=2, templates=1)))
+    store.save(made)
+    grid.write_text(
+        grid.read_text().replace("method: zero-shot", "method: zero-shot, evaluation: {examples: 2, templates: 1}")
+    )
+    result = tfew("store", "pack", str(grid), *flag(store))
+    assert result.code == 0
+    assert result.out.startswith(f"mine: {store.folder / 'mine.archive.parquet'}, ")
+    assert made.spec in store
+    assert made.spec.digest not in store.folders()
+    for arguments, said in (
+        (("no-such-grid", *flag(store)), "unknown grid 'no-such-grid'"),
+        ((str(grid), "--store", "nowhere"), "there is no store nowhere: name its folder with --store"),
+        ((str(grid), "--backbone", "no-such-backbone", *flag(store)), "unknown backbone 'no-such-backbone'"),
+    ):
+        missing = tfew("store", "pack", *arguments)
+        assert missing.code == 2
+        assert said in missing.err
+
+
+def test_records_that_cannot_be_counted_are_named_before_any_is(tfew: Tfew, tmp_path: Path) -> None:
+    store, few = RunStore(tmp_path / "store"), Evaluation(examples=2, templates=1)
+    made = run(RunSpec("cb", method=ZERO_SHOT, evaluation=few))
+    store.save(made)
+    amend(store, {made.spec.digest: {"costs": {"measured_inference_flops": 1.0}}})
+    lost = dataclasses.replace(made, spec=dataclasses.replace(made.spec, backbone="./lost"))
+    other = dataclasses.replace(
+        made, spec=dataclasses.replace(made.spec, revisions=dataclasses.replace(made.spec.revisions, data="0" * 16))
+    )
+    for record in (lost, other):
+        store.save(record)
+    result = tfew("store", "recount", *flag(store))
+    assert result.code == 2
+    assert result.err.startswith("tfew: runs whose FLOPs cannot be counted:\n")
+    assert f"{lost.spec.label()} ({lost.spec.digest}): " in result.err
+    assert f"({other.spec.digest}): its backbone, data or initial adaptation have changed" in result.err
+    assert store.read(made.spec.digest)["costs"]["measured_inference_flops"] == 1.0
+
+    for record in (lost, other):
+        shutil.rmtree(store.path(record.spec))
+    store.path(made.spec).rename(store.folder / ("0" * 16))
+    result = tfew("store", "recount", *flag(store))
+    assert (result.code, result.err) == (
+        2,
+        f"tfew: {store.folder / ('0' * 16)}: it is the record of {made.spec.digest}: {made.spec.label()}; remove it\n",
+    )
+
+
+def test_a_store_that_others_work_in_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    (tmp_path / "link").symlink_to("nowhere")
+    inside = tmp_path / "folder" / "inside"
+    inside.mkdir(parents=True)
+    shutil.rmtree(tmp_path / "folder")
+    assert disk_usage(tmp_path / "folder") == 0
+    scandir = os.scandir
+
+    def late(folder: Path) -> Any:
+        found = list(scandir(folder))
+        for entry in found:
+            if entry.name == "gone":
+                Path(entry.path).unlink()
+        return contextlib.nullcontext(found)
+
+    (tmp_path / "gone").write_bytes(b"123")
+    monkeypatch.setattr("experiments.store_care.os.scandir", late)
+    assert disk_usage(tmp_path) == 5 + len("nowhere")

@@ -30,9 +30,11 @@ class FakeJob:
             os.write(1, f"output of {spec.label()}\n".encode())
         progress("training", 0.5)
         time.sleep(self.seconds)
-        if any(spec.seed == 1 for spec in specs):
+        if any(spec.seed == 1 for spec in specs) and self.fails != "killed after the first":
             self._fail(len(specs))
-        for spec in specs:
+        for number, spec in enumerate(specs):
+            if number == 1 and self.fails == "killed after the first":
+                self._die_once()
             note = {
                 "pid": os.getpid(),
                 "threads": os.environ.get("OMP_NUM_THREADS"),
@@ -40,7 +42,7 @@ class FakeJob:
                 "together": [other.seed for other in specs],
             }
             values = {"version": 1, "accuracy": {"a": spec.seed / 100}, **note}
-            RunStore(self.store).place(spec, functools.partial(_write, text=json.dumps(values)))
+            RunStore(self.store).place(spec.digest, functools.partial(_write, text=json.dumps(values)))
         return tuple(spec.seed / 100 for spec in specs)
 
     def _fail(self, together: int) -> None:
@@ -56,13 +58,16 @@ class FakeJob:
             case "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "killed once":
-                try:
-                    (self.store / "killed").touch(exist_ok=False)
-                except FileExistsError:
-                    return
-                os.kill(os.getpid(), signal.SIGKILL)
+                self._die_once()
             case "exits":
                 os._exit(3)
+
+    def _die_once(self) -> None:
+        try:
+            (self.store / "killed").touch(exist_ok=False)
+        except FileExistsError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _write(folder: Path, text: str) -> None:
@@ -84,7 +89,7 @@ class JournalJob:
                 stream.write(f"{os.getpid()} {spec.digest}{known}\n")
         time.sleep(self.seconds)
         for spec in specs:
-            RunStore(self.store).place(spec, functools.partial(self._files, spec=spec))
+            RunStore(self.store).place(spec.digest, functools.partial(self._files, spec=spec))
         return tuple(spec.seed / 100 for spec in specs)
 
     def _files(self, folder: Path, spec: RunSpec) -> None:

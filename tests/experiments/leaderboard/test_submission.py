@@ -22,6 +22,7 @@ from tfew_pl.errors import UserError
 from tfew_pl.record import RunRecord
 from tfew_pl.spec import ZERO_SHOT, Evaluation, RunSpec
 from tfew_pl.store import CHECKPOINTS, FAILURES, LEASES, LOGS, RunStore, content_digest
+from tfew_pl.store_archives import pack
 from tfew_pl.tasks import TASKS
 from tfew_pl.tasks.data import load_data
 
@@ -94,8 +95,8 @@ def test_a_store_as_runners_leave_it_is_added(folder: Path, tmp_path: Path) -> N
 
 def test_a_packed_store_is_added(whole: Path, folder: Path, tmp_path: Path) -> None:
     store = RunStore(folder)
-    store.pack("some", sorted(store.folders())[:30])
-    store.pack("more", sorted(store.folders())[:20])
+    pack(store, "some", sorted(store.folders())[:30])
+    pack(store, "more", sorted(store.folders())[:20])
     assert len(store.folders()) == 5
     _, count = submit(folder, "a lab", tmp_path / "into")
     assert count == 55
@@ -107,7 +108,7 @@ def test_a_packed_store_is_added(whole: Path, folder: Path, tmp_path: Path) -> N
 def test_a_run_is_added_once(whole: Path, folder: Path, tmp_path: Path) -> None:
     store = RunStore(folder)
     digest = sorted(store.folders())[0]
-    store.pack("some", [digest])
+    pack(store, "some", [digest])
     shutil.copytree(whole / digest, folder / digest)
     assert f"{digest}: 2 records of one run" in refused(folder, tmp_path)
 
@@ -134,7 +135,7 @@ def test_archives_that_are_none(folder: Path, tmp_path: Path, monkeypatch: pytes
     assert f"{archive.name}: has not the columns of an archive" in refused(folder, tmp_path)
     archive.unlink()
     store = RunStore(folder)
-    store.pack("some", store.folders())
+    pack(store, "some", store.folders())
     monkeypatch.setattr("experiments.leaderboard.foreign_archive._LARGEST", 1000)
     assert f"{archive.name}: holds more than 1000 bytes" in refused(folder, tmp_path)
     archive.unlink()
