@@ -9,6 +9,8 @@ PROMPTSOURCE_VERSION := 0.2.3
 # What the reproduce targets run on; empty means the command's own default.
 BACKBONE ?=
 DATA ?=
+PRECISION ?=
+INITIAL ?=
 STORE ?=
 WORKERS ?=
 COMPILE ?=
@@ -46,7 +48,8 @@ PINNED := import json, sys; report = json.load(sys.stdin)["install"]; \
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z0-9-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-# What is missing of each is trained and evaluated first (BACKBONE=, DATA=, STORE=, WORKERS= and COMPILE=1 hold for all).
+# What is missing of each is trained and evaluated first (BACKBONE=, DATA=, PRECISION=, INITIAL=, STORE=,
+# WORKERS= and COMPILE=1 hold for all).
 reproduce-table1: ## what Table 1 compares: accuracy and cost of T-Few, zero-shot and in-context learning
 reproduce-table2: ## RAFT, means over its datasets
 reproduce-table3: ## the losses, in full fine-tuning
@@ -73,7 +76,8 @@ reproduce-all: $(READY) ## all tables and figures, and the page that says what t
 	@$(BIN)/tfew claims $(SELECTION)
 
 HOW = $(if $(WORKERS),--workers $(WORKERS)) $(if $(filter 1,$(COMPILE)),--compile)
-SELECTION = $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(DATA),--data $(DATA)) $(if $(STORE),--store $(STORE))
+SELECTION = $(if $(BACKBONE),--backbone $(BACKBONE)) $(if $(DATA),--data $(DATA)) \
+  $(if $(PRECISION),--precision $(PRECISION)) $(if $(INITIAL),--initial $(INITIAL)) $(if $(STORE),--store $(STORE))
 
 leaderboard: $(READY) ## build results/leaderboard/index.html from finished runs
 	@$(BIN)/tfew leaderboard build

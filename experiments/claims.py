@@ -187,7 +187,10 @@ def _only_ia3_beats_full(evidence: Evidence, resamples: int) -> tuple[Status, st
                 by_status[None].append(name)
     if above := by_status[SUPPORTED]:
         return NOT_SUPPORTED, f"{why}; above it, too: {', '.join(above)}"
-    parts = {"not to be told apart from it": by_status[CANNOT_TELL], "runs are missing of": by_status[None]}
+    parts = {
+        f"not to be told apart from {full.lower()}": by_status[CANNOT_TELL],
+        "runs are missing of": by_status[None],
+    }
     unclear = [f"{what}: {', '.join(names)}" for what, names in parts.items() if names]
     below = by_status[NOT_SUPPORTED]
     if unclear or not below:
@@ -240,8 +243,10 @@ def _fewer_parameters(evidence: Evidence, _resamples: int) -> tuple[Status, str]
 def _cheaper_predictions(evidence: Evidence, _resamples: int) -> tuple[Status, str]:
     sides = [evidence.runs("table9", name) for name in ("T-Few", "In-context learning")]
     ours, theirs = (typical_cost(records, "measured_inference_flops") for records in sides)
-    shots, ratio = typical_cost(sides[1], "shots"), theirs / ours
-    why = f"a prediction in context with {shots:.0f} shots takes {ratio:.1f} times the FLOPs of one of T-Few's, counted"
+    shots = sorted({round(record.costs.shots) for record in sides[1]})
+    shown = str(shots[0]) if len(shots) == 1 else f"{shots[0]} to {shots[-1]}"
+    why = f"a prediction in context with {shown} shots takes {theirs / ours:.1f} times the FLOPs of one of T-Few's"
+    why += ", counted; medians over tasks"
     return SUPPORTED if theirs > ours else NOT_SUPPORTED, why
 
 

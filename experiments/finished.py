@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from experiments.replacements import NOTHING, Replaced
 from tfew_pl.errors import UserError
 
 if TYPE_CHECKING:
@@ -72,25 +73,21 @@ class Finished:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which runs of a grid are looked at: what takes the place of its grid's store, backbone and data."""
+    """Which runs of a grid are looked at: what takes the place of its store and inputs."""
 
     store: Path | None = None
-    backbone: str | None = None
-    data: str | None = None
+    replaced: Replaced = NOTHING
 
     @property
     def folder(self) -> Path:
         """Where files go: beside a store of one's own, so that nothing takes the place of other results."""
-        if self.store is not None:
-            return self.store.parent
-        replaced = [value.strip("./").replace("/", "-") for value in (self.backbone, self.data) if value is not None]
-        return Path("results") / ("-".join(replaced) or "pocket")
+        return Path("results", self.replaced.name or "pocket") if self.store is None else self.store.parent
 
     @property
     def flags(self) -> str:
         """The selection as `tfew grid` takes it."""
-        values = {"--backbone": self.backbone, "--data": self.data, "--store": self.store}
-        return "".join(f" {flag} {shlex.quote(str(value))}" for flag, value in values.items() if value is not None)
+        store = "" if self.store is None else f" --store {shlex.quote(str(self.store))}"
+        return f"{self.replaced.flags}{store}"
 
     def open(self, name: str) -> tuple["Grid", "RunStore"]:
         """A grid, of the package or a file, and the store of its records.
@@ -101,7 +98,7 @@ class Selection:
         from experiments.grid import find_grid, load_grid
         from tfew_pl.store import RunStore
 
-        grid = load_grid(find_grid(name), backbone=self.backbone, data=self.data)
+        grid = load_grid(find_grid(name), replaced=self.replaced)
         return grid, RunStore(self.store or grid.store)
 
 
@@ -147,7 +144,7 @@ def finished_runs(name: str, selection: Selection) -> Records:
 
     Args:
         name: of the grid file, or of a grid that ships with the package.
-        selection: what takes the place of its store, backbone and data.
+        selection: what takes the place of its store and inputs.
 
     Raises:
         UserError: there is no such grid, a record cannot be read, or there is none; the message names the command that

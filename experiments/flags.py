@@ -32,4 +32,9 @@ Data = Annotated[
     str | None,
     typer.Option("--data", "--data-root", help="In place of the grid's data: pocket, hub or a folder."),
 ]
-"""With `Store` and `Backbone` what `finished.Selection` holds."""
+Precision = Annotated[str | None, typer.Option(help="In place of the grid's precision: fp32, bf16, int8 or nf4.")]
+Initial = Annotated[
+    Path | None,
+    typer.Option(help="File of (IA)3 vectors pre-trained on the backbone, for the runs that start from such."),
+]
+"""With `Backbone`, `Data` and `Precision` what `replacements.Replaced` holds."""

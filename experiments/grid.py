@@ -32,6 +32,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from experiments.replacements import NOTHING, Replaced, Replacements
 from experiments.specs import build_spec, merged, set_value, spec_keys, unknown_key
 from tfew_pl.errors import UserError
 from tfew_pl.hub import HubUnreachableError
@@ -71,6 +72,8 @@ class Grid:
     """Every run once, in the file's order; their specs are resolved, so that their digests are final."""
     keep_adaptations: bool = True
     """Whether the records keep what was trained; no number depends on it."""
+    remarks: tuple[str, ...] = ()
+    """What its user may not expect."""
 
     def variants(self) -> dict[str, list[RunSpec]]:
         """The specs of every variant, in order."""
@@ -95,17 +98,14 @@ def find_grid(name: str) -> Path:
 def load_grid(
     path: Path,
     *,
-    backbone: str | None = None,
-    data: str | None = None,
+    replaced: Replaced = NOTHING,
     resolved: Callable[[RunSpec], RunSpec] = resolve,
 ) -> Grid:
     """Reads, checks and expands a grid file.
 
     Args:
         path: of the YAML file.
-        backbone: takes the place of the default backbone, in the variants that use it; `partners` says what
-            takes the place of other backbones.
-        data: takes the place of the default data source, likewise.
+        replaced: what takes the place of the defaults.
         resolved: checks a spec against what is installed, and pins its inputs.
 
     Raises:
@@ -126,51 +126,16 @@ def load_grid(
     for key in defaults.keys() - set(spec_keys()):
         problems.append(f"defaults: {key}: {unknown_key(str(key), spec_keys())}")
     defaults = {key: value for key, value in defaults.items() if key in spec_keys()}
-    replacements = _Replacements(defaults, _partners(content, problems), backbone, data)
+    replacements = Replacements(defaults, _partners(content, problems), replaced)
     runs: list[GridRun] = []
     for label, values in _variants(content, problems):
         runs += _expand(label, merged(defaults, values), replacements, resolved, problems)
     _find_duplicates(runs, problems)
-    problems = problems or list(replacements.without_effect())
     if problems:
         unique = list(dict.fromkeys(problems))
         count = "1 problem" if len(unique) == 1 else f"{len(unique)} problems"
         raise UserError(f"{path}: {count}" + "".join(f"\n  {problem}" for problem in unique))
-    return Grid(name, description, Path(store), tuple(runs), keep_adaptations)
-
-
-class _Replacements:
-    """What the command line puts in the place of a grid's backbones and data."""
-
-    def __init__(
-        self,
-        defaults: Mapping[str, Any],
-        partners: Mapping[str, Mapping[str, str]],
-        backbone: str | None,
-        data: str | None,
-    ) -> None:
-        plain = RunSpec(task="")
-        self._of: dict[str, dict[str, str]] = {"backbone": dict(partners.get(backbone or "", {})), "data": {}}
-        self._missing = {"backbone": defaults.get("backbone", plain.backbone), "data": defaults.get("data", plain.data)}
-        self._idle: dict[str, str] = {}
-        for key, replacement in (("backbone", backbone), ("data", data)):
-            if replacement is not None and isinstance(self._missing[key], str):  # else the specs name the problem
-                self._of[key][self._missing[key]] = replacement
-                self._idle[key] = replacement
-
-    def apply(self, values: dict[str, Any]) -> None:
-        for key, replacement in self._of.items():
-            value = values.get(key, self._missing[key])
-            if isinstance(value, str) and value in replacement:
-                values[key] = replacement[value]
-                if self._idle.get(key) == values[key]:
-                    del self._idle[key]
-
-    def without_effect(self) -> Iterator[str]:
-        """A problem for each that took the place of nothing."""
-        for key, replacement in self._idle.items():
-            default = self._missing[key]
-            yield f"--{key} {replacement} replaces the default {key} {default}, which no variant uses"
+    return Grid(name, description, Path(store), tuple(runs), keep_adaptations, tuple(replacements.without_effect()))
 
 
 class _Loader(yaml.SafeLoader):
@@ -246,7 +211,7 @@ def _variants(content: Mapping[str, Any], problems: list[str]) -> Iterator[tuple
 def _expand(
     name: str,
     values: dict[str, Any],
-    replacements: _Replacements,
+    replacements: Replacements,
     resolved: Callable[[RunSpec], RunSpec],
     problems: list[str],
 ) -> list[GridRun]:
@@ -268,7 +233,7 @@ def _expand(
         spec, found = build_spec(chosen)
         if spec is not None:
             try:
-                spec = resolved(spec)
+                spec = resolved(replacements.start(spec))
             except HubUnreachableError:
                 raise
             except UserError as error:

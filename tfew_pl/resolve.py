@@ -42,8 +42,8 @@ def initial_adaptation(spec: RunSpec) -> Path | None:
     if known is None or not known.is_file():
         raise UserError(
             f"no pre-trained {spec.method} vectors are known for backbone {spec.backbone}: give their file with "
-            f"--initial (`tfew pretrain` makes one, `tfew import` reads the release's), or train from scratch with "
-            f"--without pretraining"
+            f"--initial (`tfew pretrain` makes one, `tfew import` reads the release's), or train from scratch: "
+            f"--without pretraining, or in a grid file `without: [pretraining]`"
         )
     return known
 

@@ -8,6 +8,7 @@ from experiments.audit.averages import averages
 from experiments.audit.costs import admits_bytes
 from experiments.audit.finding import Finding
 from experiments.audit.printed import Printed, decimal
+from experiments.quantities import scientific
 from tfew_pl.costs import cache_bytes, context_bytes
 from tfew_pl.recipe import Recipe
 
@@ -110,7 +111,7 @@ def _costs(text: Text) -> Iterator[Finding | None]:
         yield None
     else:
         product = f"3 x 11e9 x {recipe.steps:,} x {said} x {published.EXAMPLE_TOKENS}"
-        why = f"{product} are {float(flops * Fraction(said)):.1e}, not {total.text}"
+        why = f"{product} are {scientific(float(flops * Fraction(said)))}, not {total.text}"
         if total.admits(flops * recipe.batch_size):
             why += f"; with the batch of {recipe.batch_size} of Section 3.5 they are: a digit printed twice"
         yield _finding("4.2", "training cost", "batch size", said, str(round(total.value / flops)), why)

@@ -1,4 +1,7 @@
-"""A training step of each method, with the stacks compiled and without."""
+"""A training step of each method, with the stacks compiled and without: its time a run.
+
+Of methods that have slots, five runs are trained together, and a step's time is divided by five.
+"""
 
 import statistics
 import time

@@ -1,4 +1,7 @@
-"""The share of matrix products in a training step's time, and how near they are to the machine's peak."""
+"""The share of matrix products in a training step's time, and how near they are to the machine's peak.
+
+The peak is the best of ten products of large matrices in fp32.
+"""
 
 import time
 from functools import partial

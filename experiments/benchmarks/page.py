@@ -1,5 +1,6 @@
 """What the benchmarks have measured, on one page."""
 
+import ast
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +18,8 @@ _INTRODUCTION = """\
 # What the benchmarks have measured
 
 Each table is of one file here, which `python -m experiments.benchmarks.NAME --json FILE` wrote; `python -m
-experiments.benchmarks.page` makes this page of them. Variants take turns in one process, and a ratio is the median of
-those of neighbors in time, so that what else the machine does falls on all of them. Times are milliseconds, memory is
-bytes, speeds are GFLOP/s.
+experiments.benchmarks.page` makes this page of them. Variants that are compared take turns in one process, and how many
+times as long one takes is the median over neighbors in time, so that what else the machine does falls on all of them.
 """
 
 
@@ -42,13 +42,20 @@ def page(folder: Path) -> str:
 
 def _section(content: Mapping[str, Any]) -> str:
     rows, machine = content["rows"], content["environment"]
-    header = tuple(key.removesuffix("_ms").replace("_", " ") for key in rows[0])
+    header = tuple(content["columns"][key] for key in rows[0])
     cells = tuple(tuple(map(_shown, row.values())) for row in rows)
     threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"
     notes = f"`{content['command']}`\\\n{machine['device']}, {threads}, PyTorch {machine['packages']['torch']}\n"
     model = content["settings"].get("model")
     title = f"{content['title']}, {model}" if model else content["title"]
-    return f"{markdown(Document((Block(title, header, cells),), ()))}{notes}"
+    return f"{markdown(Document((Block(title, header, cells),), ()))}{_about(content['command'])}\n\n{notes}"
+
+
+def _about(command: str) -> str:
+    """What the module of a command says that it measures."""
+    name = command.split()[2].rpartition(".")[2]
+    module = ast.parse(Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8"))
+    return " ".join((ast.get_docstring(module) or "").split())
 
 
 def _shown(value: Any) -> str:

@@ -17,8 +17,8 @@ from tfew_pl.errors import UserError
 TIMES = (
     Column("variant", "variant"),
     Column("median_ms", "median ms", "right", "{:.1f}".format),
-    Column("first_quartile_ms", "quartiles", "right", "{:.1f}".format),
-    Column("third_quartile_ms", "", "right", "{:.1f}".format),
+    Column("first_quartile_ms", "1st quartile", "right", "{:.1f}".format),
+    Column("third_quartile_ms", "3rd quartile", "right", "{:.1f}".format),
     Column("ratio", "times ours", "right", "{:.2f}".format),
 )
 
@@ -48,6 +48,7 @@ def report(
         "command": " ".join(command),
         "settings": settings,
         "environment": environment.describe(device),
+        "columns": {column.key: column.title for column in columns},
         "rows": list(rows),
     }
     try:

@@ -1,4 +1,7 @@
-"""What the runner itself costs: time a run that does nothing, and how long a large grid's plan and listing take."""
+"""What the runner itself costs: time a run that does nothing, and how long a large grid's plan and listing take.
+
+The limits are those that we set ourselves.
+"""
 
 import os
 import resource

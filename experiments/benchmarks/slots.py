@@ -1,4 +1,4 @@
-"""Several runs as slots of one model: a training step's time a run, against a run alone."""
+"""Several runs trained together as slots of one model: a training step's time a run, by the number of slots."""
 
 import torch
 

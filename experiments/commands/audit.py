@@ -19,8 +19,9 @@ _COLUMNS = (
 def command(json: JSON = False) -> None:
     """Find what disagrees in the paper's tables, by recomputing them.
 
-    Averages, costs and what the text says of them are recomputed from the printed parts; accuracies must be
-    fractions of the number of evaluation examples. Reads results/paper, and nothing of ours.
+    Averages, costs and what the text says of them are recomputed from the printed parts. Granularity: accuracies must
+    be fractions of the number of evaluation examples. Repeat: numbers of runs that two tables print must be
+    the same. Reads results/paper, and nothing of ours.
 
     Examples:
         tfew audit

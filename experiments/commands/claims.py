@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.flags import Backbone, Data, Store
+from experiments.flags import Backbone, Data, Initial, Precision, Store
 from experiments.output import JSON, Column, show_json, show_table, write_file
 
 _COLUMNS = (
@@ -21,6 +21,8 @@ def command(
     store: Store = None,
     backbone: Backbone = None,
     data: Data = None,
+    precision: Precision = None,
+    initial: Initial = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the page; results/pocket unless something was replaced.")
     ] = None,
@@ -39,10 +41,11 @@ def command(
     """
     from experiments.claims import CONTROL, GRIDS, Evidence, verdicts
     from experiments.finished import Selection, find_finished, progress
+    from experiments.replacements import Replaced
     from experiments.results_page import results_page
     from experiments.tables.catalog import TABLES
 
-    selection = Selection(store, backbone, data)
+    selection = Selection(store, Replaced(backbone, data, precision, initial))
     runs = {grid: find_finished(grid, selection) for grid in (*GRIDS, CONTROL)}
     evidence = Evidence.of(runs)
     found = verdicts(evidence)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from experiments.flags import Backbone, Data, Store
+from experiments.flags import Backbone, Data, Initial, Precision, Store
 from experiments.output import JSON, Column, show_json, show_table
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def command(
     store: Store = None,
     backbone: Backbone = None,
     data: Data = None,
+    precision: Precision = None,
+    initial: Initial = None,
     json: JSON = False,
 ) -> None:
     """Compare the methods of a grid on the same few-shot splits, templates and examples.
@@ -73,10 +75,11 @@ def command(
     """
     from experiments.contrasts import contrasts
     from experiments.finished import Selection, finished_runs
+    from experiments.replacements import Replaced
     from tfew_pl.naming import look_up
     from tfew_pl.tasks import RAFT_TASKS
 
-    variants = finished_runs(grid, Selection(store, backbone, data))
+    variants = finished_runs(grid, Selection(store, Replaced(backbone, data, precision, initial)))
     chosen = reference or next(iter(variants))
     look_up("variant", chosen, variants)
     found = contrasts(variants, chosen)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from experiments.flags import Backbone, Data, Store
+from experiments.flags import Backbone, Data, Initial, Precision, Store
 from experiments.output import JSON, Column, show_json, show_table
 from experiments.quantities import scientific, size
 
@@ -73,13 +73,17 @@ def run_rows(name: str, selection: "Selection", price: str | None) -> list[dict[
 
 def _notes(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """What the rows' numbers rest on, a line each."""
-    from experiments.run_costs import CONTEXT_BY_FORMULA
+    from experiments.run_costs import CONTEXT_BY_FORMULA, PROCESS_MEMORY
 
     of = rows[0]["break_even_of"]
     if of is not None:
         yield f"Break-even: predictions from which {of}, its training included, costs no more FLOPs; a dash: never."
     if any(row.get("in_context") for row in rows):
         yield CONTEXT_BY_FORMULA
+    if "peak_memory_bytes" in rows[0]:
+        yield PROCESS_MEMORY
+    if rows[0]["price"] is None:
+        yield "Dollars: with --price."
 
 
 def command(
@@ -89,6 +93,8 @@ def command(
     store: Store = None,
     backbone: Backbone = None,
     data: Data = None,
+    precision: Precision = None,
+    initial: Initial = None,
     price: Annotated[
         str | None,
         typer.Option(help="a100, h100 or l4, as busy as the paper's; or NAME=DOLLARS_PER_HOUR@FLOPS_PER_SECOND."),
@@ -112,20 +118,24 @@ def command(
         from experiments.gpus import parse_price
         from tfew_pl.errors import UserError
 
-        if store or backbone or data:
-            raise UserError("--store, --backbone and --data choose among runs: give --setting a grid, such as table1")
+        chosen = {"store": store, "backbone": backbone, "data": data, "precision": precision, "initial": initial}
+        for flag, value in chosen.items():
+            if value is not None:
+                raise UserError(f"--{flag} chooses among runs: give --setting a grid, such as table1")
         rows, columns = paper_values(parse_price(price or DEFAULT_PRICE)), _PAPER
     else:
         from experiments.finished import Selection
+        from experiments.replacements import Replaced
 
-        rows, columns = run_rows(setting, Selection(store, backbone, data), price), _RUNS
+        rows, columns = run_rows(setting, Selection(store, Replaced(backbone, data, precision, initial)), price), _RUNS
     if json:
         show_json(rows)
         return
-    show_table(rows, columns)
+    priced = rows[0]["price"] is not None
+    show_table(rows, [column for column in columns if priced or not column.key.endswith("_dollars")])
     for note in _notes(rows):
         typer.echo(f"\n{note}")
-    if rows[0]["price"] is not None:
+    if priced:
         from experiments.gpus import describe_price
 
         typer.echo(f"\nDollars at the price {describe_price(price or DEFAULT_PRICE)}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from experiments.flags import Backbone, Data, Store
+from experiments.flags import Backbone, Data, Initial, Precision, Store
 from experiments.output import JSON, show_json
 from tfew_pl.errors import UserError
 
@@ -15,6 +15,8 @@ def command(
     store: Store = None,
     backbone: Backbone = None,
     data: Data = None,
+    precision: Precision = None,
+    initial: Initial = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the files; results/pocket unless something was replaced."),
@@ -34,12 +36,13 @@ def command(
     from experiments.commands.table import definition
     from experiments.figures.catalog import FIGURES, write_figure
     from experiments.finished import Selection, find_finished
+    from experiments.replacements import Replaced
 
     if number not in FIGURES:
         raise UserError(f"there is no figure {number} here; there are {', '.join(map(str, FIGURES))}")
     figure = FIGURES[number]
     made = definition(figure.table)
-    selection = Selection(store, backbone, data)
+    selection = Selection(store, Replaced(backbone, data, precision, initial))
     runs = find_finished(made.grid, selection)
     runs.warn()
     table = made.build(runs.variants)

@@ -37,6 +37,17 @@ def command(
             rich_help_panel=_WHAT,
         ),
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="Replaces the grid's default precision: fp32, bf16, int8 or nf4.", rich_help_panel=_WHAT),
+    ] = None,
+    initial: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of (IA)3 vectors pre-trained on the backbone, for the runs that start from such.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
     store: Annotated[
         Path | None, typer.Option(help="Folder of the records; the grid's own if left out.", rich_help_panel=_WHAT)
     ] = None,
@@ -136,13 +147,16 @@ def command(
         tfew grid my-grid.yaml --launcher slurm --workers 16 --launcher-option slurm_partition=gpu
         tfew grid my-grid.yaml --logger tensorboard
         tfew grid table1 --dry-run
-        tfew grid table1 --backbone t0-3b --dry-run --gpu h100 --json
+        tfew grid table1 --backbone t0-3b --initial t03b_ia3.safetensors --dry-run --gpu h100 --json
     """
     from experiments.grid import find_grid, load_grid
     from experiments.launchers.choose import How
+    from experiments.replacements import Replaced
     from tfew_pl.store import RunStore
 
-    grid = load_grid(find_grid(file), backbone=backbone, data=data)
+    grid = load_grid(find_grid(file), replaced=Replaced(backbone, data, precision, initial))
+    for remark in grid.remarks:
+        typer.echo(f"tfew: {remark}", err=True)
     records = RunStore(store or grid.store)
     if dry_run:
         from experiments.gpus import choose_gpu

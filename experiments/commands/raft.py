@@ -1,7 +1,7 @@
 """`tfew raft`: the eleven RAFT tasks."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
@@ -30,6 +30,12 @@ LeaveOut = Annotated[
 Method = Annotated[str | None, typer.Option(help="One of `tfew methods`; ia3 if left out.")]
 Backbone = Annotated[str | None, typer.Option(help="One of `tfew backbones`, a hub id or a folder.")]
 Data = Annotated[str | None, typer.Option(help="pocket, hub, or a folder of the hub's files; pocket if left out.")]
+Precision = Annotated[str | None, typer.Option(help="fp32, bf16, int8 or nf4; fp32 if left out.")]
+Initial = Annotated[
+    str | None,
+    typer.Option(help="File of pre-trained (IA)3 vectors to start from; those known for the backbone if left out."),
+]
+Without = Annotated[list[str] | None, typer.Option(help="Take an ingredient out of the recipe, as for `tfew run`.")]
 Seed = Annotated[int | None, typer.Option(help="Of the training; 42 if left out.")]
 Steps = Annotated[int | None, typer.Option(help="Training steps; the recipe's if left out.")]
 Settings = Annotated[
@@ -53,6 +59,9 @@ def run(
     method: Method = None,
     backbone: Backbone = None,
     data: Data = None,
+    precision: Precision = None,
+    initial: Initial = None,
+    without: Without = None,
     seed: Seed = None,
     steps: Steps = None,
     settings: Settings = None,
@@ -67,7 +76,7 @@ def run(
     Examples:
         tfew raft run
         tfew raft run --leave-out --task overruling --task ade_corpus_v2
-        tfew raft run --data hub --backbone t0-3b --variant release
+        tfew raft run --data hub --backbone t0-3b --initial t03b_ia3.safetensors --variant release
         tfew raft run --method setfit
     """
     from experiments.commands.grid import run_grid
@@ -78,7 +87,9 @@ def run(
     from tfew_pl.errors import UserError
     from tfew_pl.store import RunStore
 
-    specs = _specs(task, variant, leave_out, method, backbone, data, seed, steps, settings)
+    specs = _specs(
+        task, leave_out, _Fields(variant, method, backbone, data, precision, initial, without, seed, steps, settings)
+    )
     folder = store or DEFAULT_STORE
     kind = "with a fifth of the training examples left out at a time" if leave_out else "on the test sets"
     grid = Grid("raft", f"RAFT, {kind}", folder, tuple(GridRun(spec.method, spec) for spec in specs))
@@ -96,6 +107,9 @@ def results(
     method: Method = None,
     backbone: Backbone = None,
     data: Data = None,
+    precision: Precision = None,
+    initial: Initial = None,
+    without: Without = None,
     seed: Seed = None,
     steps: Steps = None,
     settings: Settings = None,
@@ -108,7 +122,9 @@ def results(
         tfew raft results
         tfew raft results --leave-out --json
     """
-    specs = _specs(task, variant, leave_out, method, backbone, data, seed, steps, settings)
+    specs = _specs(
+        task, leave_out, _Fields(variant, method, backbone, data, precision, initial, without, seed, steps, settings)
+    )
     _show(_records(specs, store), json=json)
 
 
@@ -119,6 +135,9 @@ def submit(
     method: Method = None,
     backbone: Backbone = None,
     data: Data = None,
+    precision: Precision = None,
+    initial: Initial = None,
+    without: Without = None,
     seed: Seed = None,
     steps: Steps = None,
     settings: Settings = None,
@@ -127,11 +146,13 @@ def submit(
     """Write the folder that is handed in to the leaderboard, from the finished runs of all tasks.
 
     Example:
-        tfew raft submit --data hub --backbone t0-3b --out submission
+        tfew raft submit --data hub --backbone t0-3b --initial t03b_ia3.safetensors --out submission
     """
     from experiments.raft.submission import write_submission
 
-    specs = _specs(None, variant, False, method, backbone, data, seed, steps, settings)
+    specs = _specs(
+        None, False, _Fields(variant, method, backbone, data, precision, initial, without, seed, steps, settings)
+    )
     write_submission(_records(specs, store), out)
     typer.echo(str(out))
 
@@ -139,13 +160,15 @@ def submit(
 @app.command()
 def validate(
     folder: Annotated[Path, typer.Argument(help="With data/TASK/predictions.csv for every task.")],
-    data: Annotated[str, typer.Option(help="hub for the real test sets, pocket for the generated data.")] = "hub",
+    data: Annotated[
+        str, typer.Option(help="pocket for the generated data, hub for the real test sets, or a folder of the hub's.")
+    ] = "pocket",
 ) -> None:
     """Check a folder before it is handed in: its files, their columns, ids, labels and numbers of rows.
 
     Examples:
         tfew raft validate submission
-        tfew raft validate pocket-submission --data pocket
+        tfew raft validate submission --data hub
     """
     from experiments.raft.submission import check_submission, expected
 
@@ -155,30 +178,41 @@ def validate(
     typer.echo(f"{folder}: valid, {len(tasks)} tasks, {rows:,} predictions")
 
 
-def _specs(
-    task: list[str] | None,
-    variant: str,
-    leave_out: bool,
-    method: str | None,
-    backbone: str | None,
-    data: str | None,
-    seed: int | None,
-    steps: int | None,
-    settings: Path | None,
-) -> "list[RunSpec]":
+class _Fields(NamedTuple):
+    """What the options say of a run."""
+
+    variant: str
+    method: str | None
+    backbone: str | None
+    data: str | None
+    precision: str | None
+    initial: str | None
+    without: list[str] | None
+    seed: int | None
+    steps: int | None
+    settings: Path | None
+
+    def by_path(self) -> dict[str, Any]:
+        """The fields of a spec that are given; a default is left unsaid."""
+        fields: dict[str, Any] = {
+            "method": self.method,
+            "backbone": self.backbone,
+            "data": self.data,
+            "precision": self.precision,
+            "initial": self.initial,
+            "without": self.without or None,
+            "seed": self.seed,
+            "recipe.steps": self.steps,
+            "task_options.variant": None if self.variant == "paper" else self.variant,
+            "task_options.settings": None if self.settings is None else str(self.settings),
+        }
+        return {path: value for path, value in fields.items() if value is not None}
+
+
+def _specs(task: list[str] | None, leave_out: bool, fields: _Fields) -> "list[RunSpec]":
     from experiments.raft.runs import raft_specs
 
-    fields: dict[str, Any] = {
-        "method": method,
-        "backbone": backbone,
-        "data": data,
-        "seed": seed,
-        "recipe.steps": steps,
-        "task_options.variant": None if variant == "paper" else variant,  # the default is left unsaid
-        "task_options.settings": None if settings is None else str(settings),
-    }
-    given = {path: value for path, value in fields.items() if value is not None}
-    return raft_specs(task or [], given, leave_out=leave_out)
+    return raft_specs(task or [], fields.by_path(), leave_out=leave_out)
 
 
 def _records(specs: "list[RunSpec]", store: Path | None) -> "list[RunRecord]":

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from experiments.flags import Backbone, Data, Initial, Precision
 from experiments.output import JSON, Column, show_json, show_table
 from tfew_pl.errors import UserError
 
@@ -223,8 +224,10 @@ def export(
 @app.command()
 def pack(
     grids: Annotated[list[str], typer.Argument(help="Grid files, or names of shipped ones: table4.")],
-    backbone: Annotated[str | None, typer.Option(help="With which the grid was run in place of its default.")] = None,
-    data: Annotated[str | None, typer.Option("--data", "--data-root", help="Likewise.")] = None,
+    backbone: Backbone = None,
+    data: Data = None,
+    precision: Precision = None,
+    initial: Initial = None,
     store: Annotated[Path | None, typer.Option("--store", help="Folder of the records; the grid's own.")] = None,
 ) -> None:
     """Move the finished runs of a grid into one compact file of the store, which is read like their folders.
@@ -238,10 +241,11 @@ def pack(
     """
     from experiments.grid import find_grid, load_grid
     from experiments.quantities import size
+    from experiments.replacements import Replaced
     from tfew_pl.store_archives import pack as pack_records
 
     for name in grids:
-        grid = load_grid(find_grid(name), backbone=backbone, data=data)
+        grid = load_grid(find_grid(name), replaced=Replaced(backbone, data, precision, initial))
         written = pack_records(_open(store or grid.store), grid.name, {run.spec.digest for run in grid.runs})
         said = ", ".join(f"{path}, {size(path.stat().st_size)}" for path in written)
         typer.echo(f"{grid.name}: {said or 'nothing to pack'}")

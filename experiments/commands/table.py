@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from experiments.flags import Backbone, Data, Store
+from experiments.flags import Backbone, Data, Initial, Precision, Store
 from experiments.output import JSON, console, show_json, write_file
 from tfew_pl.errors import UserError
 
@@ -46,6 +46,8 @@ def command(
     store: Store = None,
     backbone: Backbone = None,
     data: Data = None,
+    precision: Precision = None,
+    initial: Initial = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the files; results/pocket unless something was replaced."),
@@ -75,12 +77,13 @@ def command(
     """
     from experiments.claims import CONTROL
     from experiments.finished import Selection, find_finished, progress
+    from experiments.replacements import Replaced
     from experiments.tables.block import to_csv
     from experiments.tables.catalog import TABLES
 
     _check(number, form, unfinished=unfinished, out=out, json=json)
     definitions = {str(n): made for n, made in TABLES.items()} if number == ALL else {number: definition(number)}
-    selection = Selection(store, backbone, data)
+    selection = Selection(store, Replaced(backbone, data, precision, initial))
     if unfinished:
         names = [made.grid for made in definitions.values()] + [CONTROL] * (number == ALL)
         found = [progress(name, selection) for name in dict.fromkeys(names)]

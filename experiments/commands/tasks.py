@@ -1,8 +1,11 @@
 """`tfew tasks`: the tasks."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.output import JSON, Column, show_json, show_table
+
+if TYPE_CHECKING:
+    from tfew_pl.tasks.task import Task
 
 _COLUMNS = (
     Column("name", "task"),
@@ -29,10 +32,17 @@ def rows() -> list[dict[str, Any]]:
             "chance": task.chance,
             "shots": task.shots,
             "templates": len(task.templates()),
-            "hub": f"{task.hub.id} ({task.hub.config})" if task.hub.config else task.hub.id,
+            "hub": _hub(task),
         }
         for task in (*TASKS.values(), *RAFT_TASKS.values())
     ]
+
+
+def _hub(task: "Task") -> str | None:
+    """Where it is on the hub; None if it is not given out there."""
+    if task.hub.by_hand:
+        return None
+    return f"{task.hub.id} ({task.hub.config})" if task.hub.config else task.hub.id
 
 
 def command(json: JSON = False) -> None:

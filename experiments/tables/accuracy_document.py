@@ -135,11 +135,12 @@ def _notes(table: AccuracyTable, command: str) -> Iterator[str]:
     yield from left_out(measured)
     if any(name == reference for name, _ in measured):
         yield (
-            f"Difference: to {reference}, paired, on the same few-shot splits, templates and examples; "
+            f"Difference: to {reference}, paired, on the few-shot splits, templates and examples that both have, of "
+            "which the means may be others than those beside it; "
             f"{100 * LEVEL:.0f} % bootstrap interval over splits, templates and examples."
         )
     if table.layout.parameter_counts:
-        yield from _dropped(measured, ", which the paper counts" if table.layout.published else "")
+        yield from _dropped(measured, "; the paper counts what is kept" if table.layout.published else "")
     yield from samples(measured)
     yield from pocket(measured, table.layout.papers)
     yield from table.layout.notes

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 
 import experiments
 from experiments.grid import Grid, find_grid, load_grid
+from experiments.replacements import Replaced
 from tfew_pl.errors import UserError
 from tfew_pl.recipe import Recipe
 from tfew_pl.registry import method_class, registered_methods
@@ -106,19 +108,55 @@ variants:
 def test_a_backbone_replaces_the_default_and_its_partner_follows(
     load: Loader, backbone: str | None, expected: list[str]
 ) -> None:
-    grid = load(OVERRIDES, **({} if backbone is None else {"backbone": backbone}))
+    grid = load(OVERRIDES, replaced=Replaced(backbone))
     assert [run.spec.backbone for run in grid.runs] == expected
 
 
-@pytest.mark.parametrize(("key", "value"), [("backbone", "t0-3b"), ("data", "hub")])
-def test_what_replaces_nothing_is_a_mistake(load: Loader, key: str, value: str) -> None:
-    with pytest.raises(UserError, match=rf"--{key} {value} replaces the default {key} pocket.*, which no variant uses"):
-        load(HEAD + "variants: [{name: A, task: rte, backbone: pocket-lm, data: here}]", **{key: value})
+def test_vectors_are_of_the_default_backbone_alone_and_of_runs_that_start_from_them(load: Loader) -> None:
+    content = """
+variants:
+  - {name: A, task: rte}
+  - {name: B, task: rte, without: [pretraining]}
+  - {name: C, task: rte, method: lora}
+  - {name: D, task: rte, method: zero-shot}
+  - {name: E, task: rte, backbone: pocket-lm}
+  - {name: F, task: cb, initial: own}
+"""
+    for backbone in (None, "t0-3b"):
+        grid = load(HEAD + content, replaced=Replaced(backbone, initial=Path("vectors")))
+        assert [run.spec.initial for run in grid.runs] == ["vectors", None, None, None, None, "own"]
+
+
+def test_a_precision_is_not_one_of_text_classifiers(load: Loader) -> None:
+    rows = "variants: [{name: A, task: ade_corpus_v2}, {name: B, task: ade_corpus_v2, method: setfit}]"
+    grid = load(HEAD + rows, replaced=Replaced(precision="bf16"))
+    assert [run.spec.precision for run in grid.runs] == ["bf16", "fp32"]
+
+
+@pytest.mark.parametrize("grid", sorted(GRIDS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_grid_runs_on_other_inputs(grid: Path) -> None:
+    replaced = Replaced("t0-3b", "hub", "bf16", Path("vectors"))
+    runs = load_grid(grid, replaced=replaced, resolved=as_it_is).runs
+    assert {run.spec.data for run in runs} == {"hub"}
+    assert all(run.spec.initial == "vectors" for run in runs if run.spec.recipe.pretrained and run.spec.method == "ia3")
+
+
+@pytest.mark.parametrize(("key", "value"), [("backbone", "t0-3b"), ("data", "hub"), ("precision", "bf16")])
+def test_what_replaces_nothing_is_remarked(load: Loader, key: str, value: str) -> None:
+    rows = "variants: [{name: A, task: rte, backbone: pocket-lm, data: here, precision: int8}"
+    replaced = Replaced(**{key: value})
+    (remark,) = load(HEAD + rows + "]", replaced=replaced).remarks
+    assert re.fullmatch(rf"--{key} {value} replaces nothing: no variant uses the default {key} (pocket.*|fp32)", remark)
+    assert load(HEAD + rows + ", {name: B, task: rte}]", replaced=replaced).remarks == ()
+    assert load(HEAD + rows + "]").remarks == ()
 
 
 def test_partners_are_names(load: Loader) -> None:
     with pytest.raises(UserError) as caught:
-        load(HEAD + "partners: {t0-3b: [x], t0: {a: 1}, mine: {a: b}}\nvariants: [{name: A, task: rte}]", backbone="t0")
+        load(
+            HEAD + "partners: {t0-3b: [x], t0: {a: 1}, mine: {a: b}}\nvariants: [{name: A, task: rte}]",
+            replaced=Replaced("t0"),
+        )
     assert str(caught.value).splitlines()[1:] == [
         "  partners: t0-3b: expected backbones and what replaces each, not ['x']",
         "  partners: t0: expected backbones and what replaces each, not {'a': 1}",
@@ -127,7 +165,7 @@ def test_partners_are_names(load: Loader) -> None:
 
 def test_a_default_that_is_no_name_is_a_problem_like_others(load: Loader) -> None:
     with pytest.raises(UserError, match="backbone"):
-        load(HEAD + "defaults: {backbone: [a]}\nvariants: [{name: A, task: rte}]", backbone="t0-3b", data="hub")
+        load(HEAD + "defaults: {backbone: [a]}\nvariants: [{name: A, task: rte}]", replaced=Replaced("t0-3b", "hub"))
 
 
 @pytest.mark.parametrize("name", ["../x", ".x", "a/b", "a b"])
@@ -137,7 +175,7 @@ def test_a_grid_is_named_like_a_file(load: Loader, name: str) -> None:
 
 
 def test_data_replace_the_default_data_even_where_the_grid_names_none(load: Loader) -> None:
-    grid = load(OVERRIDES, data="hub")
+    grid = load(OVERRIDES, replaced=Replaced(data="hub"))
     assert {run.spec.data for run in grid.runs} == {"hub"}
     assert [run.spec.backbone for run in grid.runs] == ["pocket-t0", "pocket-lm", "pocket-random"]
 
@@ -269,7 +307,7 @@ def test_table1_is_what_the_paper_compares() -> None:
 
 @pytest.mark.parametrize(("backbone", "partner"), [("t0-3b", "t5-lm-xl"), ("t0", "t5-lm-xxl")])
 def test_table1_takes_the_language_model_of_a_real_backbone(backbone: str, partner: str) -> None:
-    variants = load_grid(GRIDS / "table1.yaml", backbone=backbone, data="hub", resolved=as_it_is).variants()
+    variants = load_grid(GRIDS / "table1.yaml", replaced=Replaced(backbone, "hub"), resolved=as_it_is).variants()
     assert {spec.backbone for spec in variants["T-Few"] + variants["Zero-shot"]} == {backbone}
     assert {spec.backbone for spec in variants["In-context learning"]} == {partner}
     assert {spec.data for specs in variants.values() for spec in specs} == {"hub"}
@@ -356,7 +394,7 @@ def test_table9_has_every_way_to_learn_in_context() -> None:
         "ICL (concatenated, calibrated)": InContext("concatenated", calibrated=True),
         "ICL (concatenated, query in the decoder)": InContext("concatenated", query="decoder"),
     }
-    real = load_grid(GRIDS / "table9.yaml", backbone="t0", data="hub", resolved=as_it_is).variants()
+    real = load_grid(GRIDS / "table9.yaml", replaced=Replaced("t0", "hub"), resolved=as_it_is).variants()
     assert {spec.backbone for name in ways for spec in real[name]} == {"t5-lm-xxl"}
 
 

@@ -33,3 +33,20 @@ def test_the_page_of_claims_is_what_its_records_give(tmp_path: Path) -> None:
         main(["claims", "--out", str(tmp_path)])
     assert not ended.value.code
     assert (tmp_path / "README.md").read_bytes() == (POCKET / "README.md").read_bytes(), "tfew claims writes it anew"
+
+
+def test_the_readme_counts_the_claims_as_the_page_does() -> None:
+    """And names the one that the records speak against."""
+    page = (POCKET / "README.md").read_text(encoding="utf-8")
+    readme = " ".join((POCKET.parents[1] / "README.md").read_text(encoding="utf-8").split())
+    counts = re.search(
+        r"Of (\d+) claims of the paper our runs support (\d+) and speak against (\d+); (\d+) cannot", page
+    )
+    said = re.search(
+        r"of its (\d+) claims our runs support (\d+) and speak against (\d+), .*?, and (\d+) cannot", readme
+    )
+    assert counts is not None
+    assert said is not None
+    assert said.groups() == counts.groups()
+    (against,) = re.findall(r"^- \*\*(.*?)\*\*", page.partition("## Not supported")[2].partition("## ")[0], flags=re.M)
+    assert against.replace("\\", "") == "L_UL and L_LN together improve it further"

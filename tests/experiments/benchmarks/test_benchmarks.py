@@ -86,7 +86,7 @@ def test_many_choices_take_less_memory_in_parts(
     module.command(model="pocket-t0", processes=1, json=tmp_path / "found.json", figure=tmp_path / "found.png")
     (row,) = json.loads((tmp_path / "found.json").read_text())["rows"]
     assert row["choices"] == 60
-    assert 0 < row["parts"] < row["whole"] / 2
+    assert 0 < row["parts_mb"] < row["whole_mb"] / 2
     assert "60" in capsys.readouterr().out
     assert (tmp_path / "found.png").read_bytes().startswith(b"\x89PNG")
 
@@ -94,9 +94,10 @@ def test_many_choices_take_less_memory_in_parts(
 def test_a_page_shows_all_measurements(tmp_path: Path) -> None:
     content = {
         "title": "A step",
-        "command": "python -m experiments.benchmarks.x",
+        "command": "python -m experiments.benchmarks.slots --json x.json",
         "settings": {"model": "tiny"},
         "environment": {"device": "cpu", "threads": 1, "packages": {"torch": "2"}},
+        "columns": {"variant": "slots", "median_ms": "median ms", "ratio": "times one", "bytes": "bytes"},
         "rows": [{"variant": "a_b", "median_ms": 1234.5, "ratio": 1.0, "bytes": 70647808}],
     }
     (tmp_path / "x.json").write_text(json.dumps(content))
@@ -104,9 +105,10 @@ def test_a_page_shows_all_measurements(tmp_path: Path) -> None:
     page.command(folder=tmp_path)
     shown = (tmp_path / "README.md").read_text()
     assert "**A step, tiny**" in shown
-    assert "| variant | median | ratio |      bytes |" in shown
-    assert "| a\\_b    |  1,234 |  1.00 | 70,647,808 |" in shown
-    assert "`python -m experiments.benchmarks.x`\\\ncpu, 1 thread, PyTorch 2\n" in shown
+    assert "| slots | median ms | times one |      bytes |" in shown
+    assert "| a\\_b  |     1,234 |      1.00 | 70,647,808 |" in shown
+    assert "Several runs trained together as slots of one model" in shown
+    assert "`python -m experiments.benchmarks.slots --json x.json`\\\ncpu, 1 thread, PyTorch 2\n" in shown
     assert "![x](x.png)" in shown
     (tmp_path / "y.json").write_text("[]")
     with pytest.raises(UserError, match=r"y\.json: no measurement of a benchmark"):

@@ -13,6 +13,7 @@ import pytest
 
 import experiments.grid
 from experiments.contrasts import contrasts
+from experiments.replacements import Replaced
 from tfew_pl.record import RunRecord
 from tfew_pl.store import RunStore
 from tfew_pl.tasks import TASKS
@@ -165,7 +166,9 @@ def test_of_other_runs(tfew: Tfew, predicted: Variants, store: str, flag: str, v
     asked = ("compare", "table1", "--store", store, f"--{flag}", value, "--json")
     assert f"make them with: tfew grid table1 --{flag} {value} --store {store}" in tfew(*asked).err
     found = {(r.spec.task, r.spec.method, r.spec.seed): r for records in predicted.values() for r in records}
-    for run in experiments.grid.load_grid(experiments.grid.find_grid("table1"), **{flag: value}).runs:
+    for run in experiments.grid.load_grid(
+        experiments.grid.find_grid("table1"), replaced=Replaced(**{flag: value})
+    ).runs:
         if run.spec.task in ("rte", "cb"):
             record = found[run.spec.task, run.spec.method, run.spec.seed]
             RunStore(Path(store)).save(dataclasses.replace(record, spec=run.spec))

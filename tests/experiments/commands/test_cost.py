@@ -50,6 +50,11 @@ def test_the_runs_of_a_grid(tfew: Tfew, variants: dict[str, list[RunRecord]], tm
     shown = tfew("cost", "--setting", "table1", "--store", str(tmp_path), "--price", "mine=1@1e9").out
     assert "4.1e12" in shown
     assert "price mine=1@1e9" in shown
+    assert "$ training" in shown
+    assert "peak of their process" in shown
+    without = tfew("cost", "--setting", "table1", "--store", str(tmp_path)).out
+    assert "$ training" not in without
+    assert "Dollars: with --price." in without
 
 
 @pytest.mark.usefixtures("_no_checkpoint_is_needed")

@@ -78,6 +78,21 @@ def test_twice_the_price_is_twice_the_dollars(tfew: Tfew, file: Path) -> None:
     assert once == pytest.approx(2 * twice)
 
 
+def test_what_replaces_nothing_is_said(tfew: Tfew, tmp_path: Path) -> None:
+    file = tmp_path / "grid.yaml"
+    file.write_text(
+        "name: n\ndescription: d\nvariants: [{name: A, task: cb, backbone: pocket-lm, method: zero-shot}]\n"
+    )
+    options = ("--dry-run", "--json", "--store", str(tmp_path / "store"))
+    result = tfew("grid", str(file), "--backbone", "pocket-random", *options)
+    assert (
+        result.err
+        == "tfew: --backbone pocket-random replaces nothing: no variant uses the default backbone pocket-t0\n"
+    )
+    assert json.loads(result.out)
+    assert tfew("grid", str(file), *options).err == ""
+
+
 @pytest.mark.parametrize(
     "option", [("--json",), ("--gpu", "a100"), ("--utilization", "0.5"), ("--dollars-per-hour", "0")]
 )

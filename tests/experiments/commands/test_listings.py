@@ -41,6 +41,7 @@ def test_tasks(tfew: Tfew) -> None:
     templates = [by_name[name]["templates"] for name in ("copa", "hellaswag", "story_cloze", "winogrande")]
     assert templates == [8, 4, 5, 5]
     assert by_name["hellaswag"]["chance"] == 0.25
+    assert (by_name["rte"]["hub"], by_name["story_cloze"]["hub"]) == ("aps/super_glue (rte)", None)
     shown = tfew("tasks").out
     assert all(name in shown for name in (*TASKS, *RAFT_TASKS))
 

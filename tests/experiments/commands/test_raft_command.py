@@ -47,8 +47,8 @@ def test_results_submit_validate(save: Any, tfew: Tfew, tmp_path: Path) -> None:
     out = tmp_path / "submission"
     result = tfew("raft", "submit", *options, "--out", str(out))
     assert (result.code, result.out) == (0, f"{out}\n")
-    assert tfew("raft", "validate", str(out), "--data", "pocket").out == f"{out}: valid, 11 tasks, 2,640 predictions\n"
-    assert "11 problems" in tfew("raft", "validate", str(out)).err, "the real test sets are others"
+    assert tfew("raft", "validate", str(out)).out == f"{out}: valid, 11 tasks, 2,640 predictions\n"
+    assert "11 problems" in tfew("raft", "validate", str(out), "--data", "hub").err, "the real test sets are others"
 
 
 def test_runs_that_are_missing_are_named(save: Any, tfew: Tfew, tmp_path: Path) -> None:
@@ -79,6 +79,22 @@ def test_run_does_what_is_missing_and_shows_what_was_found(
     assert (run.spec.task, run.spec.seed, run.spec.recipe.steps) == ("overruling", 3, 9)
     assert run.spec.task_options == {"variant": "release"}
     assert result.out.splitlines()[-1].split() == ["overruling", "240", "100.0", "100.0"]
+
+
+def test_another_backbone_starts_from_its_own_vectors_or_from_scratch(
+    save: Any, tfew: Tfew, tmp_path: Path, backbone_folder: Path
+) -> None:
+    options = ("--task", "overruling", "--backbone", str(backbone_folder))
+    refused = tfew("raft", "results", *options)
+    assert refused.code == 2
+    assert "no pre-trained ia3 vectors are known for backbone" in refused.err
+    fields = {"backbone": str(backbone_folder), "without": ["pretraining"], "precision": "bf16"}
+    store = save(raft_specs(["overruling"], fields))
+    flags = ("--without", "pretraining", "--precision", "bf16", "--store", str(store))
+    assert tfew("raft", "results", *options, *flags).code == 0
+    missing = tfew("raft", "results", *options, "--initial", str(tmp_path / "no.safetensors"))
+    assert missing.code == 2
+    assert "no.safetensors" in missing.err
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import experiments.commands.table
 import experiments.grid
 import experiments.tables.catalog
 from experiments.finished import Selection
+from experiments.replacements import Replaced
 from experiments.tables.block import markdown, to_csv
 from experiments.tables.html import html
 from experiments.tables.latex import latex
@@ -229,6 +230,7 @@ def test_an_unwritable_folder_is_one_line(tfew: Tfew, store: RunStore, tmp_path:
 
 def test_files_of_other_backbones_and_stores_stand_apart() -> None:
     assert Selection().folder == Path("results/pocket")
-    assert Selection(backbone="t0-3b", data="hub").folder == Path("results/t0-3b-hub")
-    assert Selection(backbone="google/t5-small").folder == Path("results/google-t5-small")
-    assert Selection(Path("a/records"), "t0").folder == Path("a")
+    assert Selection(replaced=Replaced(initial=Path("a b"))).flags == " --initial 'a b'"
+    assert Selection(replaced=Replaced("t0-3b", "hub", "bf16")).folder == Path("results/t0-3b-hub-bf16")
+    assert Selection(replaced=Replaced("google/t5-small")).folder == Path("results/google-t5-small")
+    assert Selection(Path("a/records"), Replaced("t0")).folder == Path("a")

@@ -129,7 +129,7 @@ def test_what_is_trained_and_not_kept_is_said(record: RecordMaker) -> None:
         shown = document(finished(make, number), COMMAND).notes
         return [note for note in shown if "keeps" in note]
 
-    assert notes(20)[0] == "Full fine-tuning trains 16 parameters and keeps 5, which the paper counts."
+    assert notes(20)[0] == "Full fine-tuning trains 16 parameters and keeps 5; the paper counts what is kept."
     assert notes(8 * 40) == []
     assert notes(4, 8) == []
 
