@@ -135,8 +135,8 @@ def _notes(table: AccuracyTable, command: str) -> Iterator[str]:
     yield from left_out(measured)
     if any(name == reference for name, _ in measured):
         yield (
-            f"Difference: to {reference}, paired, on the few-shot splits, templates and examples that both have, of "
-            "which the means may be others than those beside it; "
+            f"Difference: to {reference}, paired, on the few-shot splits, templates and examples that both have, so "
+            "that it may not be that of the means; "
             f"{100 * LEVEL:.0f} % bootstrap interval over splits, templates and examples."
         )
     if table.layout.parameter_counts:
