@@ -86,8 +86,8 @@ def _summary(verdicts: Sequence[Verdict], evidence: Evidence) -> Iterator[str]:
     yield ""
     yield (
         f"A claim of accuracy is supported if the {100 * LEVEL:.0f} % interval of the difference, a bootstrap over "
-        "few-shot splits, templates and examples, lies above zero, and not supported if it lies below; a claim of "
-        "several differences is supported if it is in all of them, and not supported if it is not in one. "
+        "few-shot splits, templates and examples, lies above zero, and not supported if it lies below; of several "
+        "differences, all must support a claim, and one can speak against it. "
         "`tfew claims` makes this page from the records; `make reproduce-all` runs it."
     )
     yield ""
