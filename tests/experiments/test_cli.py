@@ -43,6 +43,16 @@ def test_every_command_has_examples(tfew: Tfew, name: str) -> None:
         assert f"tfew {' '.join(arguments)}" in result.out
 
 
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_flows_with_the_terminal_and_examples_keep_their_lines(name: str) -> None:
+    command = cli._load(name)
+    for each in (command, *getattr(command, "commands", {}).values()):
+        for paragraph in each.help.split("\n\n"):
+            first, *rest = paragraph.split("\n")
+            assert all(line.startswith("    ") for line in rest), paragraph
+            assert first.startswith("Example") == bool(rest), paragraph
+
+
 @pytest.mark.parametrize("name", ["tasks", "methods", "params", "backbones", "split", "doctor", "table", "run"])
 def test_every_listing_has_json(tfew: Tfew, name: str) -> None:
     assert "--json" in tfew(name, "--help").out
