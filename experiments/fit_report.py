@@ -1,7 +1,7 @@
 """What `tfew fit` says: what it understood before training, what it found after."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import typer
@@ -18,7 +18,14 @@ STRANGE = 2.0
 
 
 def show_understood(
-    path: Path, label: str, task: TextTask, rows: Sequence[Row], spec: RunSpec, backbone: Backbone
+    path: Path,
+    label: str,
+    task: TextTask,
+    rows: Sequence[Row],
+    spec: RunSpec,
+    backbone: Backbone,
+    folds: int,
+    test: Sequence[Row],
 ) -> None:
     """Prints the columns, the classes with their counts, an example as the model reads it, and the training.
 
@@ -29,6 +36,8 @@ def show_understood(
         rows: its examples.
         spec: of the training.
         backbone: whose tokenizer reads them.
+        folds: that are left out in turn.
+        test: rows to measure on.
     """
     columns = ", ".join(map(repr, task.columns.values()))
     typer.echo(f"{path}: {len(rows)} rows; the question is made of {columns}, the label is {label!r}")
@@ -39,9 +48,11 @@ def show_understood(
     ]
     typer.echo(f"{len(task.classes)} classes: {', '.join(named)}")
     alone = [str(task.classes[number]) for number, count in sorted(counts.items()) if count == 1]
-    if alone:
+    if alone and folds:
         typer.echo(f"one row alone has {', '.join(alone)}: where that row is left out, nothing is known of its class")
     questions = [task.check_rendering(row, path.name) for row in rows]
+    for line in _repeated(questions, list(map(task.label, rows)), [task.check_rendering(row, "") for row in test]):
+        typer.echo(line)
     typer.echo("an example, as the model reads it:")
     for line in _shortened(questions[0]).splitlines():
         typer.echo(f"  | {line}")
@@ -50,6 +61,21 @@ def show_understood(
     start = "pre-trained vectors" if spec.revisions.initial else "scratch"
     recipe = spec.recipe
     typer.echo(f"{spec.method} on {spec.backbone}, from {start}: {recipe.steps} steps of {recipe.batch_size} examples")
+
+
+def _repeated(questions: Sequence[str], classes: Sequence[int], tested: Sequence[str]) -> Iterator[str]:
+    """What to know of questions that are there more than once."""
+    answers: dict[str, set[int]] = {}
+    for question, own in zip(questions, classes, strict=True):
+        answers.setdefault(question, set()).add(own)
+    again = len(questions) - len(answers)
+    if again:
+        unlike = sum(len(own) > 1 for own in answers.values())
+        other = f", and {unlike} questions have more than one answer" if unlike else ""
+        yield f"{again} rows repeat the question of another; rows of one question are left out together{other}"
+    known = sum(question in answers for question in tested)
+    if known:
+        yield f"{known} of {len(tested)} test rows are trained on, too: the accuracy on them says little of new rows"
 
 
 def _shortened(text: str, most: int = 1000) -> str:

@@ -101,6 +101,9 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise UserError(f"{folder}: no readable {CONFIG} with {WEIGHTS} ({error})") from error
     if not isinstance(config, dict):
         raise UserError(f"{folder}: {CONFIG} is no JSON object")
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise UserError(f"{folder}: {name} holds values that are no numbers")
     return config, tensors
 
 
@@ -110,6 +113,8 @@ def _lora_scale(folder: Path, config: Mapping[str, Any]) -> float:
     unlike += ["bias"] * (config.get("bias", "none") != "none")
     if unlike:
         raise UserError(f"{folder}: a LoRA with {', '.join(unlike)} cannot be read")
+    if not isinstance(config.get("r"), int) or config["r"] < 1:
+        raise UserError(f"{folder}: {CONFIG} says no rank r")
     alpha = float(config.get("lora_alpha", 8))  # PEFT's default
     return alpha * (math.sqrt(int(config["r"])) if config.get("use_rslora") else 1.0)
 

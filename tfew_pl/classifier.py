@@ -3,6 +3,7 @@
 scikit-learn comes with the extra `sklearn`.
 """
 
+import numbers
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -84,19 +85,23 @@ class TFewClassifier(ClassifierMixin, BaseEstimator):
             y: (examples,), labels: texts, whole numbers or truth values.
 
         Raises:
-            ValueError: the texts or labels do not fit; UserError for what is wrong with the parameters.
+            ValueError: texts or labels are missing or of the wrong kind.
+            UserError: the labels cannot be told apart or answered with, or a parameter does not fit.
         """
         texts = _texts(X)
         if y is None:
             raise ValueError("requires y to be passed, but the target y is None")
         labels = column_or_1d(y, warn=True)
+        for number, own in enumerate(labels):
+            if own is None or type(own).__name__ == "NAType":
+                raise ValueError(f"y[{number}] has no label")
         assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
         check_consistent_length(texts, labels)
-        self.classes_, indices = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"y holds one class only, {str(self.classes_[0])!r}: there is nothing to tell apart")
-        names: list[Label] = [_plain(self.classes_[index]) for index in indices]
+        classes, indices = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(f"y holds one class only, {str(classes[0])!r}: there is nothing to tell apart")
+        names: list[Label] = [_plain(classes[index]) for index in indices]
         task = define(
             "texts", [TEXT], names, text=TEXT, label="label", template=self.template, answers=self.answers,
             where="y",
@@ -112,11 +117,12 @@ class TFewClassifier(ClassifierMixin, BaseEstimator):
         )
         rows = [_row(task, text, number, label) for number, (text, label) in enumerate(zip(texts, names, strict=True))]
         self.fitted_ = fit(task, rows, spec, folds=0)
+        self.classes_ = classes  # a fit that failed has left what was fitted before
         return self
 
     def _seed(self) -> int:
-        if isinstance(self.random_state, int):
-            return self.random_state
+        if isinstance(self.random_state, numbers.Integral):
+            return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31))
 
     def _scores(self, X: Sequence[str]) -> NDArray[np.float64]:  # noqa: N803
@@ -206,7 +212,7 @@ def _texts(X: Sequence[str]) -> list[str]:  # noqa: N803
         raise ValueError(f"expected texts in one dimension, not {X.ndim}; one text a row")  # type: ignore[attr-defined]
     if len(X) == 0:
         raise ValueError("found 0 texts while a minimum of 1 is required")
-    return list(X)
+    return [text.item() if isinstance(text, np.generic) else text for text in X]
 
 
 def _row(task: TextTask, text: object, number: int, label: Label | None = None) -> Row:

@@ -112,11 +112,17 @@ class Template:
         return any(f.name in ("choice", "random") for n in nodes for f in n.find_all(jinja2.nodes.Filter))
 
     @cached_property
+    def mentioned(self) -> frozenset[str]:
+        """Names that the template mentions and does not set itself, and Jinja's own such as `range`."""
+        parsed = [_parse(self.name, source) for source in (self.source, self.answer_choices_source or "")]
+        names = {node.name for each in parsed for node in each.find_all(jinja2.nodes.Name)}
+        own = names & _ENVIRONMENT.globals.keys()
+        return frozenset(own).union(*map(jinja2.meta.find_undeclared_variables, parsed))
+
+    @cached_property
     def fields(self) -> frozenset[str]:
         """Names of the example's fields that the template mentions."""
-        sources = (self.source, self.answer_choices_source or "")
-        names = (jinja2.meta.find_undeclared_variables(_parse(self.name, source)) for source in sources)
-        return frozenset().union(*names) - {"answer_choices", *_ENVIRONMENT.globals}
+        return self.mentioned - {"answer_choices", *_ENVIRONMENT.globals}
 
     @cached_property
     def tested(self) -> frozenset[str]:

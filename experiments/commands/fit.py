@@ -11,7 +11,9 @@ _HOW = "How to train"
 
 def command(
     train: Annotated[Path, typer.Argument(help="Labeled rows: .csv, .tsv, .jsonl or .parquet.")],
-    text: Annotated[str, typer.Option(metavar="COLUMN", help="The texts.", rich_help_panel=_WHAT)] = "text",
+    text: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The texts; text if left out.", rich_help_panel=_WHAT)
+    ] = None,
     label: Annotated[str, typer.Option(metavar="COLUMN", help="The labels.", rich_help_panel=_WHAT)] = "label",
     template: Annotated[
         str | None,
@@ -42,13 +44,13 @@ def command(
         str, typer.Option(help="One of `tfew backbones`, a hub id or a folder.", rich_help_panel=_HOW)
     ] = "pocket-t0",
     folds: Annotated[
-        int,
+        int | None,
         typer.Option(
-            help="Parts left out in turn to measure accuracy; 0 for none.",
+            help="Parts left out in turn to measure accuracy; 4 if left out, 0 for none.",
             min=0,
             rich_help_panel=_HOW,
         ),
-    ] = 4,
+    ] = None,
     steps: Annotated[
         int | None,
         typer.Option(help="Training steps; the recipe's 1,000, but 100 on a pocket backbone.", rich_help_panel=_HOW),
@@ -74,21 +76,27 @@ def command(
     from tfew_pl.atomic import check_target
     from tfew_pl.errors import UserError
     from tfew_pl.userdata.examples import read_test, read_training
+    from tfew_pl.userdata.fitted import check_place
 
     output = output or train.with_suffix(".tfew")
-    if output.exists() and not overwrite:
-        raise UserError(f"--output {output}: it is there already; name another folder, or add --overwrite")
+    check_place(output, overwrite, "--output")
     check_target(output, "--output")
+    if folds == 1:
+        raise UserError("--folds 1: one part alone leaves nothing to train on; 0 measures nothing")
+    if folds is not None and test is not None:
+        raise UserError("--folds goes without --test, whose rows are measured on")
     words = {}
     for pair in answer or []:
         name, equals, meaning = pair.partition("=")
         if not equals:
             raise UserError(f"--answer {pair}: expected LABEL=WORDS")
+        if name.strip() in words:
+            raise UserError(f"--answer {pair}: label {name.strip()!r} has an answer already")
         words[name.strip()] = meaning.strip()
     task, rows = read_training(train, text=text, label=label, template=template, answers=words)
     tested = None if test is None else read_test(test, task, label)
 
-    from tfew_pl.userdata.fit import fit, fit_spec
+    from tfew_pl.userdata.fit import FOLDS, fit, fit_spec
 
     spec = fit_spec(task.name, backbone=backbone, method=method, seed=seed, steps=steps, precision=precision)  # type: ignore[arg-type]
 
@@ -101,8 +109,9 @@ def command(
     if threads is not None:
         torch.set_num_threads(threads)
     set_matmul_precision()
-    show_understood(train, label, task, rows, spec, load_backbone(spec.backbone, spec.precision))
+    parts = 0 if tested is not None else FOLDS if folds is None else folds
+    show_understood(train, label, task, rows, spec, load_backbone(spec.backbone, spec.precision), parts, tested or ())
     with show_progress(spec.label()) as progress:
-        fitted = fit(task, rows, spec, test=tested, folds=folds, progress=progress)
+        fitted = fit(task, rows, spec, test=tested, folds=parts, progress=progress)
     fitted.save(output, overwrite)
     show_result(fitted, output)

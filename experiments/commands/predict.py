@@ -46,7 +46,7 @@ def command(
     from tfew_pl.errors import UserError
     from tfew_pl.userdata.examples import Routed
     from tfew_pl.userdata.fitted import Fitted
-    from tfew_pl.userdata.output import check_output, known_types, write_rows
+    from tfew_pl.userdata.output import check_output, parquet_types, write_rows
     from tfew_pl.userdata.predictions import Columns
     from tfew_pl.userdata.table import open_table
 
@@ -62,6 +62,8 @@ def command(
     routed = Routed(table, fitted, route)
     columns = Columns(list(fitted.values()), table.columns, probabilities)
     routed.check()
+    is_parquet = output is not None and output.suffix.lower() == ".parquet"
+    types = {**parquet_types(table), **columns.parquet_types()} if is_parquet else {}
 
     import torch
 
@@ -73,7 +75,6 @@ def command(
     set_matmul_precision()
     counts: Counter[str] = Counter()
     done = 0
-    types = known_types(table) if output is not None and output.suffix == ".parquet" else {}
     with (
         predicting(fitted, backbone) as predictor,
         write_rows(output, [*table.columns, *columns.names], types, json_lines=table.is_json) as write,

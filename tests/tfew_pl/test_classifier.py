@@ -121,6 +121,35 @@ def test_labels_that_are_none(labels: Any, says: str) -> None:
         TFewClassifier(backbone="tiny", steps=1).fit(TEXTS, labels)
 
 
+def test_a_fit_that_fails_leaves_what_was_fitted_before(fitted: TFewClassifier) -> None:
+    before = fitted.predict_proba(TEXTS)
+    with pytest.raises(ValueError, match="has no text"):
+        fitted.fit(["a", ""], ["cat", "dog"])
+    assert fitted.classes_.tolist() == ["no", "yes"]
+    np.testing.assert_array_equal(fitted.predict_proba(TEXTS), before)
+    fresh = TFewClassifier(backbone="tiny", steps=1)
+    with pytest.raises(ValueError, match="has no text"):
+        fresh.fit(["a", ""], ["cat", "dog"])
+    with pytest.raises(NotFittedError):
+        fresh.predict(TEXTS)
+
+
+def test_what_is_missing_in_pandas_is_named() -> None:
+    classifier = TFewClassifier(backbone="tiny", steps=1)
+    texts = pd.Series(["a", None, "b", "c"], dtype="string")
+    with pytest.raises(ValueError, match=r"X\[1\]: column 'text' has no text"):
+        classifier.fit(texts, LABELS)
+    for labels in (pd.Series(["yes", None, "no", "no"], dtype="string"), ["yes", None, "no", "no"]):
+        with pytest.raises(ValueError, match=r"y\[1\] has no label|contains NaN"):
+            classifier.fit(TEXTS, labels)
+
+
+def test_numpy_s_numbers_are_numbers(fitted: TFewClassifier) -> None:
+    np.testing.assert_array_equal(fitted.predict_proba(np.array([1, 2])), fitted.predict_proba([1, 2]))
+    seeds = [TFewClassifier(backbone="tiny", random_state=state)._seed() for state in (7, np.int64(7))]
+    assert seeds == [7, 7]
+
+
 def test_wrong_parameters_are_told_at_fit_not_before() -> None:
     classifier = clone(TFewClassifier(method="ia4"))
     with pytest.raises(UserError, match="did you mean ia3"):
@@ -144,7 +173,7 @@ def test_it_is_saved_and_loaded(fitted: TFewClassifier, tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.predict_proba(TEXTS), fitted.predict_proba(TEXTS))
     again = clone(loaded).fit(TEXTS, LABELS)
     np.testing.assert_array_equal(again.predict_proba(TEXTS), fitted.predict_proba(TEXTS))
-    with pytest.raises(UserError, match="cannot write"):
+    with pytest.raises(UserError, match="it is there already"):
         fitted.save(tmp_path / "saved")
 
 

@@ -8,31 +8,36 @@ from tfew_pl.naming import look_up
 from tfew_pl.tasks.task import Row
 from tfew_pl.userdata.fitted import Fitted
 from tfew_pl.userdata.table import Table, Values, open_table
-from tfew_pl.userdata.task import TextTask, define, find_column, read_label
+from tfew_pl.userdata.task import TEXT, TextTask, define, find_column, read_label
 
 
 def read_training(
     path: Path,
     *,
-    text: str,
+    text: str | None = None,
     label: str,
     template: str | None = None,
     answers: Mapping[str, str] | None = None,
 ) -> tuple[TextTask, list[Row]]:
     """The task that a table of labeled rows describes, and its examples; arguments as for `define`.
 
+    A column of texts that is named must be there and be used; `text` is looked for where none is.
+
     Raises:
         UserError: the table cannot be read or is no such task; the message names the line.
     """
     table = open_table(path)
     find_column(label, table.columns, f"{path}: --label")
-    if template is None:
-        find_column(text, table.columns, f"{path}: --text")
+    if text is not None or template is None:
+        find_column(text or TEXT, table.columns, f"{path}: --text")
     found = list(table)
     labels = [read_label(values[label], _cell(table, number, label)) for number, values in found]
     task = define(
-        path.stem, table.columns, labels, text=text, label=label, template=template, answers=answers, where=str(path)
-    )
+        path.stem, table.columns, labels, text=text or TEXT, label=label, template=template, answers=answers,
+        where=str(path),
+    )  # fmt: skip
+    if text is not None and task.text_column is None:
+        raise UserError(f"--text {text}: the template does not use it; there it is called {{{{ {TEXT} }}}}")
     rows = [task.row(values, table.where(number), own) for (number, values), own in zip(found, labels, strict=True)]
     for (number, _), row in zip(found, rows, strict=True):
         task.check_rendering(row, table.where(number))

@@ -117,7 +117,8 @@ def fit(
         rows: to train on, made by `task.row`.
         spec: made by `fit_spec`.
         test: rows to measure on; None to leave parts of the rows out instead, each in a training of its own.
-        folds: number of those parts, and at most one a row; 0 or 1 to measure nothing.
+        folds: number of those parts, and at most one a question: rows that the model reads alike are left out
+            together. 0 or 1 to measure nothing.
         progress: told how far it has come.
         trainer: flags of Lightning's Trainer.
 
@@ -126,7 +127,6 @@ def fit(
     """
     everything = [*rows, *(test or ())]
     classes = [task.label(row) for row in everything]
-    parts = _parts(classes[: len(rows)], len(test or ()), min(folds, len(rows)), spec.seed)
     spec = dataclasses.replace(
         spec, shots=len(rows), revisions=dataclasses.replace(spec.revisions, data=_fingerprint(rows))
     )
@@ -135,6 +135,8 @@ def fit(
     encoder = PromptEncoder(task, task.templates(), backbone.tokenizer)
     encoded = encode_evaluation(encoder, everything)
     _check_answers(task, encoded[0], backbone)
+    questions = [example.input_ids for example in encoded[: len(rows)]]
+    parts = _parts(classes[: len(rows)], questions, len(test or ()), folds, spec.seed)
 
     together = len(parts)
     if not get_method(spec.method).slotted or backbone.parameters > SMALL_BACKBONE:
@@ -158,14 +160,17 @@ def fit(
     return Fitted(task, spec, content, digest, held_out, environment.describe(device))
 
 
-def _parts(classes: Sequence[int], tests: int, folds: int, seed: int) -> list[_Part]:
+def _parts(
+    classes: Sequence[int], questions: Sequence[tuple[int, ...]], tests: int, folds: int, seed: int
+) -> list[_Part]:
     """The trainings; the last is that on all rows."""
     all_rows = range(len(classes))
     if tests:
         return [_Part(all_rows, range(len(classes), len(classes) + tests))]
+    folds = min(folds, len(set(questions)))
     if folds < 2:
         return [_Part(all_rows, ())]
-    left_out = stratified_folds(classes, folds, seed)
+    left_out = stratified_folds(classes, folds, seed, questions)
     return [*(_Part([i for i in all_rows if i not in fold], fold) for fold in left_out), _Part(all_rows, ())]
 
 

@@ -51,8 +51,9 @@ class Fitted:
         """Writes a folder, all of it or nothing.
 
         Raises:
-            UserError: it is there already, or cannot be written.
+            UserError: it is there already, or cannot be written; only a folder that this has written is overwritten.
         """
+        check_place(folder, overwrite)
         with new_folder(folder, overwrite) as unfinished:
             (unfinished / DESCRIPTION).write_text(self.description(), encoding="utf-8")
             (unfinished / ADAPTATION).write_bytes(self.adaptation)
@@ -80,11 +81,35 @@ class Fitted:
             raise UserError(f"{path}: damaged ({type(error).__name__}: {error}); fit it again") from error
         adaptation = folder / ADAPTATION
         if not adaptation.is_file():
+            if (folder / "config.json").is_file():
+                raise UserError(
+                    f"{folder}: a merged model; give its name to --backbone, or the fit that it was made of"
+                )
             pickles = [p.name for p in sorted(folder.iterdir()) if p.suffix in (".pt", ".pth", ".bin", ".ckpt", ".pkl")]
             instead = f"; {pickles[0]} is a pickle, which could run any code, and is not read" if pickles else ""
             raise UserError(f"{folder}: no {ADAPTATION} in it{instead}")
         digest = _check(adaptation, spec)
         return cls(task, spec, adaptation.read_bytes(), digest, held_out, environment)
+
+
+def check_place(folder: Path, overwrite: bool, what: str = "") -> None:
+    """Refuses to write where something is that must not be replaced.
+
+    Args:
+        folder: to write.
+        overwrite: whether an earlier fit may be replaced.
+        what: names it in the message, such as the option that gave it.
+
+    Raises:
+        UserError: something else is there, or a fit that may not be replaced.
+    """
+    named = f"{what} {folder}".strip()
+    if not (folder.exists() or folder.is_symlink()):
+        return
+    if not overwrite:
+        raise UserError(f"{named}: it is there already; name another folder, or add --overwrite")
+    if not (folder / DESCRIPTION).is_file():
+        raise UserError(f"{named}: no fit is there, and nothing else is overwritten; name another folder")
 
 
 def _check(path: Path, spec: RunSpec) -> str:

@@ -43,20 +43,29 @@ def most_frequent_share(classes: Sequence[int]) -> float:
     return Counter(classes).most_common(1)[0][1] / len(classes)
 
 
-def stratified_folds(classes: Sequence[Hashable], folds: int, seed: int) -> list[list[int]]:
-    """Parts of the rows, of sizes and class shares that differ by one row at most.
+def stratified_folds(
+    classes: Sequence[Hashable], folds: int, seed: int, questions: Sequence[Hashable] | None = None
+) -> list[list[int]]:
+    """Parts of the rows, of sizes and class shares that differ by one row at most where no question is asked twice.
 
     Args:
         classes: of the rows.
-        folds: number of parts; no more than rows.
+        folds: number of parts, no more than questions.
         seed: of who is put where.
+        questions: of the rows; those of one question go to one part, so that none is seen in training that is left
+            out. None where all differ.
 
     Returns:
         The rows' indices, sorted, by fold.
     """
+    rows_of: dict[Hashable, list[int]] = {}
+    for row, question in enumerate(range(len(classes)) if questions is None else questions):
+        rows_of.setdefault(question, []).append(row)
+    asked = list(rows_of.values())
     generator = random.Random(f"folds {seed}")
-    order = list(range(len(classes)))
+    order = list(range(len(asked)))
     generator.shuffle(order)
-    first = {label: place for place, label in reversed(list(enumerate(classes[i] for i in order)))}
-    order.sort(key=lambda i: first[classes[i]])  # classes one after another, shuffled within
-    return [sorted(order[fold::folds]) for fold in range(folds)]
+    of = [classes[rows[0]] for rows in asked]
+    first = {label: place for place, label in reversed(list(enumerate(of[i] for i in order)))}
+    order.sort(key=lambda i: first[of[i]])  # classes one after another, shuffled within
+    return [sorted(row for i in order[fold::folds] for row in asked[i]) for fold in range(folds)]

@@ -1,6 +1,7 @@
 """Writing predicted rows, chunk by chunk: CSV, TSV, JSON lines or Parquet; a file appears when it is complete."""
 
 import csv
+import itertools
 import json
 import math
 import sys
@@ -33,15 +34,41 @@ def check_output(path: Path) -> None:
     check_target(path, "--output")
 
 
-def known_types(table: Table) -> "Mapping[str, pa.DataType]":
-    """The types of a table's columns; of JSON lines nothing is known beforehand."""
+def parquet_types(table: Table) -> "Mapping[str, pa.DataType]":
+    """The types of a table's columns in a Parquet file; of JSON lines, those that hold every row's values.
+
+    Raises:
+        UserError: some column has none.
+    """
     import pyarrow as pa
 
-    if table.is_json:
-        return {}
     if table.path.suffix.lower() == ".parquet":
         return {field.name: field.type for field in parquet_schema(table.path)}
-    return dict.fromkeys(table.columns, pa.string())
+    if not table.is_json:
+        return dict.fromkeys(table.columns, pa.string())
+    schema = pa.schema([])
+    with _fitting():
+        for rows in _chunks(table):
+            schema = pa.unify_schemas([schema, pa.Table.from_pylist(rows).schema], promote_options="permissive")
+    return {field.name: pa.string() if pa.types.is_null(field.type) else field.type for field in schema}
+
+
+def _chunks(table: Table, size: int = 1024) -> Iterator[list[dict[str, Any]]]:
+    rows = (dict(values) for _, values in table)
+    while chunk := list(itertools.islice(rows, size)):
+        yield chunk
+
+
+@contextmanager
+def _fitting() -> Iterator[None]:
+    """Says in a line what does not fit a Parquet file."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"these rows do not fit a Parquet file ({reason}): write .jsonl") from error
 
 
 @contextmanager
@@ -53,7 +80,7 @@ def write_rows(
     Args:
         path: None for standard output.
         columns: in the order to write them.
-        types: of the columns that are known, for Parquet; the others' are those of the first rows.
+        types: of all columns, for Parquet.
         json_lines: on standard output, JSON lines instead of CSV.
 
     Raises:
@@ -76,8 +103,20 @@ def write_rows(
                 )
 
 
+class _Lines:
+    """Ends lines as Unix does what csv's writer ends so that it quotes both of the characters that end lines."""
+
+    END = "\r\n"
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, line: str) -> None:
+        self._stream.write(f"{line.removesuffix(self.END)}\n")
+
+
 def _csv(stream: TextIO, columns: Sequence[str], delimiter: str) -> Write:
-    writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
+    writer = csv.writer(_Lines(stream), delimiter=delimiter, lineterminator=_Lines.END)
     writer.writerow(columns)
 
     def write(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -93,10 +132,18 @@ def _cell(value: Any) -> Any:
 def _json_lines(stream: TextIO) -> Write:
     def write(rows: Sequence[Mapping[str, Any]]) -> None:
         for row in rows:
-            finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
-            stream.write(json.dumps(finite, ensure_ascii=False, default=str) + "\n")
+            stream.write(json.dumps(_finite(row), ensure_ascii=False, default=str) + "\n")
 
     return write
+
+
+def _finite(value: Any) -> Any:
+    """The value with None for what JSON has no number for, at any depth."""
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager
@@ -104,23 +151,12 @@ def _parquet(path: Path, columns: Sequence[str], types: "Mapping[str, pa.DataTyp
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    writer: pq.ParquetWriter | None = None
+    with _fitting():
+        writer = pq.ParquetWriter(path, pa.schema([(column, types[column]) for column in columns]))
 
     def write(rows: Sequence[Mapping[str, Any]]) -> None:
-        nonlocal writer
-        try:
-            if writer is None:
-                found = pa.Table.from_pylist([dict(row) for row in rows]).schema
-                empty = {field.name: pa.string() for field in found if pa.types.is_null(field.type)}
-                known = {field.name: field.type for field in found} | empty | dict(types)
-                writer = pq.ParquetWriter(path, pa.schema([(column, known[column]) for column in columns]))
+        with _fitting():
             writer.write_table(pa.Table.from_pylist([dict(row) for row in rows], writer.schema))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"these rows do not fit a Parquet file ({reason}): write .jsonl") from error
 
-    try:
+    with writer:
         yield write
-    finally:
-        if writer is not None:
-            writer.close()

@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfew_pl.errors import UserError
 from tfew_pl.userdata.fitted import Fitted
 from tfew_pl.userdata.task import Label
+
+if TYPE_CHECKING:  # pyarrow is loaded for Parquet alone
+    import pyarrow as pa
 
 PREDICTION = "prediction"
 _PROBABILITY = "probability_"
@@ -50,6 +53,14 @@ class Columns:
         for name in self.names:
             if name in existing:
                 raise UserError(f"the rows have a column {name!r} already: rename it, or leave it out")
+
+    def parquet_types(self) -> "Mapping[str, pa.DataType]":
+        """Of the columns, in a Parquet file."""
+        import pyarrow as pa
+
+        kind = type(self._classes[0][0])
+        own = pa.string() if self._as_text else {str: pa.string(), int: pa.int64(), bool: pa.bool_()}[kind]
+        return {PREDICTION: own, **dict.fromkeys(self._probabilities, pa.float64())}
 
     def label(self, task: int, scores: Sequence[float]) -> Label:
         """The predicted class, of its own type where all classes share one."""

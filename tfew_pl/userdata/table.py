@@ -212,12 +212,23 @@ def _json_object(path: Path, number: int, line: str) -> Values:
 
 def _check_cells(where: str, values: Values) -> None:
     for column, value in values.items():
-        if not isinstance(value, str):
-            continue
-        if len(value) > CELL_CHARACTERS:
-            raise UserError(f"{where}: column {column!r} holds a cell of more than {CELL_CHARACTERS:,} characters")
-        if any("\ud800" <= character <= "\udfff" for character in value):
-            raise UserError(f"{where}: column {column!r} holds half of a surrogate pair, which is no character")
+        for text in _texts(value):
+            if len(text) > CELL_CHARACTERS:
+                raise UserError(f"{where}: column {column!r} holds a cell of more than {CELL_CHARACTERS:,} characters")
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise UserError(f"{where}: column {column!r} holds half of a surrogate pair, which is no character")
+
+
+def _texts(value: object) -> Iterator[str]:
+    """The texts in a cell, at any depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from (*_texts(key), *_texts(inner))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
 
 
 # Parquet

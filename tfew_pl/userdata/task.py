@@ -47,6 +47,8 @@ class TextTask(Task):
     """The labels, sorted; an example's gold choice is an index of them."""
     answers: tuple[str, ...]
     """What is ranked for each class."""
+    text_column: str | None
+    """The column of texts, which must not be empty; None where the question does not use it."""
 
     def templates(self) -> list[Template]:
         """The one template: the question, and the answers as its choices."""
@@ -66,7 +68,7 @@ class TextTask(Task):
         """
         found = {field: values[column] for field, column in self.columns.items()}
         for field, value in found.items():
-            if field == TEXT:
+            if self.columns[field] == self.text_column:
                 _check_text(value, f"{where}: column {self.columns[field]!r}")
             elif _is_missing(value):
                 found[field] = ""
@@ -107,6 +109,7 @@ class TextTask(Task):
             "columns": dict(self.columns),
             "classes": list(self.classes),
             "answers": list(self.answers),
+            "text": self.text_column,
         }
 
     @classmethod
@@ -118,14 +121,20 @@ class TextTask(Task):
         """
         classes, answers = tuple(values["classes"]), tuple(values["answers"])
         columns = dict(values["columns"])
-        texts = (values["name"], values["question"], *columns, *columns.values(), *answers)
+        text = values.get("text", columns.get(TEXT))  # as fits had it that do not say
+        texts = (values["name"], values["question"], *columns, *columns.values(), *answers, text or "")
         if not all(isinstance(text, str) for text in texts) or len(answers) != len(classes) or len(classes) < 2:
             raise ValueError("not a task")
-        return _task(values["name"], values["question"], columns, classes, answers)
+        return _task(values["name"], values["question"], columns, classes, answers, text)
 
 
 def _task(
-    name: str, question: str, columns: Mapping[str, str], classes: tuple[Label, ...], answers: tuple[str, ...]
+    name: str,
+    question: str,
+    columns: Mapping[str, str],
+    classes: tuple[Label, ...],
+    answers: tuple[str, ...],
+    text: str | None,
 ) -> TextTask:
     tested = Template("question", question, None).tested
     return TextTask(
@@ -143,6 +152,7 @@ def _task(
         columns=columns,
         classes=classes,
         answers=answers,
+        text_column=text,
     )
 
 
@@ -159,7 +169,9 @@ def find_column(column: str, columns: Sequence[str], where: str) -> str:
 
 
 def _is_missing(value: object) -> bool:
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+    if value is None or (isinstance(value, str) and not value) or (isinstance(value, float) and math.isnan(value)):
+        return True
+    return type(value).__name__ == "NAType"  # pandas', which refuses to be compared
 
 
 def _check_text(value: object, where: str) -> None:
@@ -228,16 +240,26 @@ def define(
     known = {re.sub(r"\W", "_", column): column for column in columns} | {column: column for column in columns}
     if text in columns:
         known[TEXT] = text
+    asked = Template("template", template, None)
+    for name_of_ours in sorted(asked.mentioned & {_GOLD_FIELD, _ANSWERS_FIELD}):
+        raise UserError(f"the template mentions {name_of_ours}, which no question may")
+    for taken in sorted((asked.mentioned - asked.fields) & known.keys()):
+        raise UserError(f"the template mentions {taken}, which in templates is not the column; rename the column")
     fields = {}
-    for field in sorted(Template("template", template, None).fields - {_GOLD_FIELD, _ANSWERS_FIELD}):
+    for field in sorted(asked.fields):
         if field == TEXT and TEXT not in known:
             find_column(text, columns, where)
+        same = [column for column in columns if re.sub(r"\W", "_", column) == field]
+        if len(same) > 1 and known.get(field) in same and field not in columns:
+            raise UserError(
+                f"the template's {field} may be any of the columns {', '.join(map(repr, same))}; rename one"
+            )
         fields[field] = look_up("column", field, known) if field in known else _no_field(field, known)
         if fields[field] == label:
             raise UserError(f"the question uses the column of labels, {label!r}, which rows to predict do not have")
     if not fields:
         raise UserError("the template mentions no column: every question would be the same")
-    return _task(name, template, fields, classes, words)
+    return _task(name, template, fields, classes, words, text if text in fields.values() else None)
 
 
 def _no_field(field: str, known: Mapping[str, str]) -> str:
@@ -267,8 +289,8 @@ def _answers(classes: Sequence[Label], given: Mapping[str, str]) -> tuple[str, .
     if "" in answers:
         raise UserError(f"the answer for label {list(names)[answers.index('')]!r} is empty")
     for number, answer in enumerate(answers):
-        if SEPARATOR in answer:
-            raise UserError(f"an answer must not hold {SEPARATOR!r}: {answer!r}")
+        if SEPARATOR in answer or answer.endswith(SEPARATOR[0]):
+            raise UserError(f"an answer must not hold {SEPARATOR!r} or end with {SEPARATOR[0]!r}: {answer!r}")
         if answer in answers[:number]:
             first = list(names)[answers.index(answer)]
             raise UserError(f"labels {first!r} and {list(names)[number]!r} have the same answer, {answer!r}")

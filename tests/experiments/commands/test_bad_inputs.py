@@ -107,6 +107,11 @@ OPTIONS = {
     "an answer without a label": ("--answer right: expected LABEL=WORDS", "--answer", "right"),
     "an empty answer": ("answer for label 'yes' is empty", "--answer", "yes="),
     "two labels with one answer": ("have the same answer, 'no'", "--answer", "yes=no"),
+    "an answer that ends like a separator": ("must not hold .* or end with", "--answer", "yes=right|"),
+    "an answer that is named for no option": ("--folds 1: one part alone", "--folds", "1"),
+    "a name of Jinja's": ("mentions _gold, which no question may", "--template", "{{ text }} {{ _gold }}"),
+    "a text that is not there": ("--text: unknown column 'tex'", "--text", "tex", "--template", "{{ text }}?"),
+    "two answers for one label": ("'yes' has an answer already", "--answer", "yes=a", "--answer", "yes=b"),
     "an unknown method": ("unknown method 'ia4': did you mean ia3", "--method", "ia4"),
     "a method that trains nothing": ("unknown method 'zero-shot'", "--method", "zero-shot"),
     "an unknown backbone": ("unknown backbone 'pocket-t1'", "--backbone", "pocket-t1"),
@@ -162,11 +167,57 @@ def test_a_bad_table(bad: Bad, tfew: Tfew) -> None:
 
 
 @pytest.mark.usefixtures("_no_weights")
-@pytest.mark.parametrize(("says", "option", "value"), OPTIONS.values(), ids=OPTIONS)
-def test_a_bad_option(says: str, option: str, value: str, tfew: Tfew) -> None:
+@pytest.mark.parametrize(("says", "options"), [(says, more) for says, *more in OPTIONS.values()], ids=OPTIONS)
+def test_a_bad_option(says: str, options: list[str], tfew: Tfew) -> None:
     Path("train.csv").write_bytes(GOOD)
     Path("taken").mkdir()
-    refuses(tfew, says, "fit", "train.csv", option, value)
+    refuses(tfew, says, "fit", "train.csv", *options)
+
+
+@pytest.mark.usefixtures("_no_weights")
+def test_nothing_but_a_fit_is_overwritten(tfew: Tfew) -> None:
+    Path("data").mkdir()
+    Path("data/train.csv").write_bytes(GOOD)
+    refuses(tfew, "nothing else is overwritten", "fit", "data/train.csv", "-o", "data", "--overwrite")
+
+
+@pytest.mark.usefixtures("_no_weights")
+def test_folds_beside_a_test_table(tfew: Tfew) -> None:
+    for name in ("train.csv", "test.csv"):
+        Path(name).write_bytes(GOOD)
+    refuses(tfew, "--folds goes without --test", "fit", "train.csv", "--test", "test.csv", "--folds", "4")
+
+
+@pytest.mark.usefixtures("_no_weights")
+@pytest.mark.parametrize(
+    ("columns", "template", "says"),
+    [
+        (("range", "b"), "{{ text }} {{ range }}", "mentions range, which in templates is not the column"),
+        (("answer_choices", "b"), "{{ text }} {{ answer_choices }}", "mentions answer_choices, which in templates"),
+        (("a b", "a-b"), "{{ text }} {{ a_b }}", "may be any of the columns 'a b', 'a-b'"),
+    ],
+)
+def test_a_column_whose_name_says_something_else(
+    columns: tuple[str, str], template: str, says: str, tfew: Tfew
+) -> None:
+    rows = [{"text": "a", columns[0]: "x", columns[1]: "y", "label": label} for label in ("yes", "no")]
+    Path("t.jsonl").write_bytes(lines(*rows))
+    refuses(tfew, says, "fit", "t.jsonl", "--template", template)
+
+
+@pytest.mark.usefixtures("_no_weights")
+def test_a_text_that_is_not_used(tfew: Tfew) -> None:
+    Path("t.csv").write_bytes(b"text,more,label\na,x,yes\nb,y,no\n")
+    options = ("--text", "text", "--template", "{{ more }}?")
+    refuses(tfew, "--text text: the template does not use it", "fit", "t.csv", *options)
+
+
+@pytest.mark.usefixtures("_no_weights")
+def test_an_empty_text_by_its_column_s_own_name(tfew: Tfew) -> None:
+    Path("t.csv").write_bytes(b"review,label\na,yes\n,no\n")
+    refuses(
+        tfew, "line 3: column 'review' has no text", "fit", "t.csv", "--text", "review", "--template", "{{ review }}?"
+    )
 
 
 @pytest.mark.usefixtures("_no_weights")

@@ -9,9 +9,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from pyarrow import parquet
 
 from experiments.commands import predict
 from tfew_pl.userdata.fitted import Fitted
+from tfew_pl.userdata.table import open_table
 
 Tfew = Callable[..., Any]
 TRAIN = "body,topic\nthe cat sat,0\nthe dog ran,1\nthe bird sang,0\nthe fish swam,1\nthe hen ran,1\n"
@@ -116,6 +118,74 @@ def test_predict_reads_and_writes_every_format(
     best = shares.idxmax(axis=1).str.removeprefix("probability_")
     assert best.tolist() == found["prediction"].tolist()
     assert sorted(p.name for p in Path().iterdir() if p.name.startswith(".")) == []
+
+
+def _predicted(tfew: Tfew, rows: list[dict[str, Any]], out: str, *arguments: str) -> Path:
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = tfew("predict", *arguments, "rows.jsonl", "-o", out)
+    assert result.code == 0, result
+    return Path(out)
+
+
+def test_a_parquet_file_holds_every_row_s_values(tfew: Tfew, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that the first rows do not let expect: other numbers, fields and tasks."""
+    monkeypatch.setattr(predict, "CHUNK_ROWS", 2)
+    rows = [
+        {"body": f"the cow said {i}", "price": price, "more": more, "late": late, "task": task}
+        for i, (price, more, late, task) in enumerate(
+            [
+                (10, {"a": 1}, None, "one"),
+                (11, {"a": 2}, None, "one"),
+                (10.5, {"b": 2}, "x", "two"),
+                (0.25, None, None, "two"),
+            ]
+        )
+    ]
+    path = _predicted(tfew, rows, "out.PARQUET", "one", "two", "--route", "task", "--probabilities")
+    found = parquet.read_table(path).to_pylist()
+    assert [row["price"] for row in found] == [10, 11, 10.5, 0.25]
+    assert [row["more"] for row in found] == [{"a": 1, "b": None}, {"a": 2, "b": None}, {"a": None, "b": 2}, None]
+    assert [row["late"] for row in found] == [None, None, "x", None]
+    assert [row["probability_dull"] is None for row in found] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("rows", [[{"n": 1}, {"n": "x"}], [{"n": 2**70}]])
+def test_what_no_parquet_file_holds_is_told_before_any_weight(
+    rows: list[dict[str, Any]], tfew: Tfew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfew_pl.userdata.predictor.predicting", None)
+    Path("rows.jsonl").write_text("".join(json.dumps({"body": "a", **row}) + "\n" for row in rows))
+    result = tfew("predict", "one", "rows.jsonl", "-o", "out.parquet")
+    assert (result.code, result.err.count("\n")) == (2, 1), result
+    assert "do not fit a Parquet file" in result.err
+    assert not Path("out.parquet").exists()
+
+
+@pytest.mark.parametrize("target", ["csv", "tsv"])
+def test_characters_that_end_lines_stay_within_their_cell(tfew: Tfew, target: str) -> None:
+    rows = [{"body": body, "id": i} for i, body in enumerate(("the cow\rran", "the\nhen", "a\r\nb", "a"))]
+    path = _predicted(tfew, rows, f"out.{target}", "one")
+    found = [values for _, values in open_table(path)]
+    assert [(row["body"], row["id"]) for row in found] == [(row["body"], str(row["id"])) for row in rows]
+    assert path.read_bytes().endswith(b"\n")
+    assert path.read_bytes().count(b"\r\n") == 1, "the cell's own"
+
+
+def test_a_json_file_holds_no_number_that_is_none(tfew: Tfew) -> None:
+    Path("rows.jsonl").write_text('{"body": "a", "m": [NaN, {"x": Infinity}]}\n')
+    assert json.loads(tfew("predict", "one", "rows.jsonl").out)["m"] == [None, {"x": None}]
+
+
+def test_fit_says_what_is_there_more_than_once(tfew: Tfew, backbone_folder: Path) -> None:
+    Path("train.csv").write_text("text,label\na,x\na,x\nb,y\nb,x\nc,y\n")
+    Path("test.csv").write_text("text,label\na,x\nd,y\n")
+    options = ("--steps", "1", "--backbone", str(backbone_folder))
+    said = (
+        "2 rows repeat the question of another; rows of one question are left out together, and 1 questions have more"
+    )
+    assert said in tfew("fit", "train.csv", *options).out
+    out = tfew("fit", "train.csv", "--test", "test.csv", "-o", "tested", *options).out
+    assert "1 of 2 test rows are trained on, too" in out
 
 
 def test_predict_writes_to_standard_output_as_it_read(tfew: Tfew) -> None:

@@ -137,13 +137,40 @@ def test_overwriting_replaces_all(make_fit: Callable[..., Fitted], tmp_path: Pat
     target = tmp_path / "saved"
     make_fit().save(target)
     (target / "note.txt").write_text("old")
-    with pytest.raises(UserError, match="cannot write"):
+    with pytest.raises(UserError, match="it is there already"):
         make_fit(seed=1).save(target)
     assert (target / "note.txt").is_file()
     make_fit(seed=1).save(target, overwrite=True)
     assert not (target / "note.txt").exists()
     assert Fitted.load(target).spec.seed == 1
     assert [path.name for path in tmp_path.iterdir()] == ["saved"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "empty folder"])
+def test_only_a_fit_is_overwritten(make_fit: Callable[..., Fitted], tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "data"
+    if kind == "file":
+        target.write_text("precious")
+    else:
+        target.mkdir()
+        if kind == "folder":
+            (target / "train.csv").write_text("precious")
+    before = {path: path.is_file() and path.read_text() for path in tmp_path.rglob("*")}
+    with pytest.raises(UserError, match="nothing else is overwritten"):
+        make_fit().save(target, overwrite=True)
+    assert {path: path.is_file() and path.read_text() for path in tmp_path.rglob("*")} == before
+
+
+def test_rows_of_one_question_are_left_out_together(make_fit: Callable[..., Fitted]) -> None:
+    task, rows = examples()
+    spec = make_fit().spec
+    seen = fit_module._parts([task.label(row) for row in rows * 3], [(i,) for i in range(len(rows))] * 3, 0, 4, 1)
+    assert len(seen) == 5
+    for part in seen[:-1]:
+        held_out = {i % len(rows) for i in part.held_out}
+        assert held_out
+        assert not held_out & {i % len(rows) for i in part.trained}
+    assert fit(task, rows[:1] * 3 + rows[1:2] * 3, spec, folds=4, trainer=CPU).held_out.folds == 2
 
 
 def test_merged_it_is_a_plain_model_with_the_same_scores(
