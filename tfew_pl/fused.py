@@ -64,20 +64,22 @@ class RMSNorm(T5LayerNorm):
 
 
 class _Scaled(torch.autograd.Function):
-    """x s, the backward pass written out: without the views that autograd makes of a broadcast."""
+    """x s in the precision of x, rounded once; the backward pass written out: without the views that autograd makes of
+    a broadcast.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor) -> Tensor:
         ctx.save_for_backward(x, scale)
-        return x * scale.unsqueeze(1)
+        return (x * scale.unsqueeze(1)).to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, scale = ctx.saved_tensors
-        of_x = gradient * scale.unsqueeze(1) if ctx.needs_input_grad[0] else None
+        of_x = (gradient * scale.unsqueeze(1)).to(x.dtype) if ctx.needs_input_grad[0] else None
         of_scale = None
         if ctx.needs_input_grad[1]:
-            of_scale = (gradient * x).sum((0, 1) if len(scale) == 1 else 1).view_as(scale)
+            of_scale = (gradient.to(scale.dtype) * x).sum((0, 1) if len(scale) == 1 else 1).view_as(scale)
         return of_x, of_scale
 
 
@@ -91,7 +93,7 @@ def scaled(x: Tensor, scale: Tensor) -> Tensor:
     Returns:
         (rows, tokens, dimension), in the precision of x.
     """
-    product: Tensor = _Scaled.apply(x, scale.to(x.dtype))
+    product: Tensor = _Scaled.apply(x, scale.to(torch.promote_types(x.dtype, scale.dtype)))
     return product
 
 

@@ -33,18 +33,23 @@ from tfew_pl.trainer import make_trainer, micro_batch
 
 PAPER_STEPS = 100_000
 PAPER_BATCH_SIZE = 16
+RELEASE_LEARNING_RATE = 3e-4
+"""Of the released code's pre-training; the paper names none."""
 SETTING_EXAMPLES = 1000
 """Examples that a method may look at before training, where it wants any: a mixture may be endless."""
 Texts = Iterable[tuple[str, str]]
 """Pairs of input and target."""
 
 
-def pretraining_recipe(steps: int = PAPER_STEPS, batch_size: int = PAPER_BATCH_SIZE) -> Recipe:
+def pretraining_recipe(
+    steps: int = PAPER_STEPS, batch_size: int = PAPER_BATCH_SIZE, learning_rate: float = RELEASE_LEARNING_RATE
+) -> Recipe:
     """The T-Few recipe with the language-modeling loss alone: mixtures have targets, not always choices."""
     return replace(
         Recipe(),
         steps=steps,
         batch_size=batch_size,
+        learning_rate=learning_rate,
         unlikelihood_weight=0.0,
         length_norm_weight=0.0,
         pretrained=False,

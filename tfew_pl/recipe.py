@@ -40,13 +40,16 @@ class Recipe:
     """`checkpoint` trains with the dropout of the backbone's configuration."""
     drop_last: bool = False
     """Leave out the incomplete last batch of each pass over the examples, not fill it from the next pass."""
+    accumulate: int = 1
+    """Micro-batches into which a batch is divided, for less memory: L_LM and L_UL are then averages of the means over
+    the tokens of each."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
             if field.type is float:  # 1 and 1.0 are one recipe, and so have one digest
                 object.__setattr__(self, field.name, float(getattr(self, field.name)))
         problems = []
-        for name in ("steps", "batch_size"):
+        for name in ("steps", "batch_size", "accumulate"):
             if getattr(self, name) < 1:
                 problems.append(f"{name} must be at least 1, not {getattr(self, name)}")
         if not 0 <= self.warmup_ratio < 1:

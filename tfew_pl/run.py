@@ -54,8 +54,7 @@ def run(
     Args:
         spec: the run; its revisions are filled in if they are not.
         progress: told how far the run has come.
-        trainer: flags of Lightning's Trainer, such as `accelerator`, `devices`, `strategy`,
-            `accumulate_grad_batches`.
+        trainer: flags of Lightning's Trainer, such as `accelerator`, `devices`, `strategy`.
         checkpoint: where the training is kept, and taken up again if it is there.
         log: loggers of the training and its accuracies.
 

@@ -164,6 +164,8 @@ class RunSpec:
             del values["task_options"]
         if self.evaluation.fold is None:
             del values["evaluation"]["fold"]
+        if self.recipe.accumulate == 1:  # as it was before there was such a field
+            del values["recipe"]["accumulate"]
         if not self.trains:
             # Ranking is all that a run without training takes from the recipe.
             values["recipe"] = {"length_normalized_ranking": self.recipe.length_normalized_ranking}

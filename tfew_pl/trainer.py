@@ -25,7 +25,7 @@ def make_trainer(
     """A deterministic Trainer of one device that writes nothing and shows nothing by itself.
 
     Args:
-        recipe: of which it takes the steps and the clipping.
+        recipe: of which it takes the steps, the clipping and the accumulated micro-batches.
         precision: of the computation.
         progress: told how far it has come.
         options: the Trainer's own flags, which win over what is set here; for `strategy` see `find_strategy`.
@@ -38,6 +38,7 @@ def make_trainer(
         "precision": _PRECISIONS[precision],
         "max_steps": recipe.steps,
         "gradient_clip_val": recipe.gradient_clip,
+        "accumulate_grad_batches": recipe.accumulate,
         "limit_val_batches": 0,
         "num_sanity_val_steps": 0,
         "logger": False,

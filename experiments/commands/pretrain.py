@@ -33,6 +33,10 @@ def command(
         typer.Option(help="Optimizer steps; 100,000 if left out, 2,000 on pocket.", min=1, rich_help_panel=_WHAT),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Examples a step.", min=1, rich_help_panel=_WHAT)] = 16,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="The highest; the release's 3e-4 if left out, 3e-3 on pocket.", rich_help_panel=_WHAT),
+    ] = None,
     precision: Annotated[
         str, typer.Option(help="fp32, bf16, int8 or nf4, of the frozen backbone.", rich_help_panel=_HOW)
     ] = "fp32",
@@ -77,8 +81,9 @@ def command(
     from tfew_pl import backbones
     from tfew_pl.atomic import check_target
     from tfew_pl.loggers import LogTo
-    from tfew_pl.pretraining import PAPER_STEPS, pretrain, pretraining_recipe
+    from tfew_pl.pretraining import PAPER_STEPS, RELEASE_LEARNING_RATE, pretrain, pretraining_recipe
     from tfew_pl.processes import is_first
+    from tfew_pl.recipe import Recipe
     from tfew_pl.spec import RunSpec
 
     checked = RunSpec("", backbone=backbone, precision=precision)  # type: ignore[arg-type]
@@ -86,6 +91,11 @@ def command(
     backbones.revision(backbone)
     log = LogTo(tuple(dict.fromkeys(logger or ())), out.parent)
     log.check()
+    recipe = pretraining_recipe(
+        steps or (POCKET_STEPS if pocket else PAPER_STEPS),
+        batch_size,
+        (Recipe().learning_rate if pocket else RELEASE_LEARNING_RATE) if learning_rate is None else learning_rate,
+    )
     texts = _texts("pocket" if pocket else "p3", seed, data)
     import torch
 
@@ -101,7 +111,7 @@ def command(
                 method,
                 backbone,
                 texts,
-                pretraining_recipe(steps or (POCKET_STEPS if pocket else PAPER_STEPS), batch_size),
+                recipe,
                 seed,
                 precision=checked.precision,
                 mixture="pocket" if pocket else f"p3 {data}",

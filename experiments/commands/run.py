@@ -67,6 +67,10 @@ def command(
     recipe: Annotated[
         str | None, typer.Option(help="paper or release; paper if left out.", rich_help_panel=_RECIPE)
     ] = None,
+    accumulate: Annotated[
+        int | None,
+        typer.Option(help="Micro-batches into which a training batch is divided.", min=1, rich_help_panel=_RECIPE),
+    ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Training steps; the recipe's if left out.", rich_help_panel=_RECIPE)
     ] = None,
@@ -96,10 +100,6 @@ def command(
         typer.Option(
             help="ddp: every device holds the backbone; fsdp: it is sharded. ddp if left out.", rich_help_panel=HOW
         ),
-    ] = None,
-    accumulate: Annotated[
-        int | None,
-        typer.Option(help="Micro-batches into which a training batch is divided.", rich_help_panel=HOW),
     ] = None,
     threads: Annotated[
         int | None,
@@ -151,6 +151,7 @@ def command(
         "initial": initial,
         "recipe": recipe,
         "recipe.steps": steps,
+        "recipe.accumulate": accumulate,
         "evaluation.examples": examples,
         "evaluation.templates": templates,
         "without": without,
@@ -159,7 +160,6 @@ def command(
         "accelerator": accelerator,
         "devices": devices,
         "strategy": strategy,
-        "accumulate_grad_batches": accumulate,
     }
     spec = resolve(_spec({k: v for k, v in fields.items() if v is not None}, assignments or []))
     records = RunStore(store or DEFAULT_STORE)

@@ -53,15 +53,24 @@ _METHODS = (
     "A FISH mask's file also holds a place for each of its values, which is not counted.",
 )
 
+_RANKING = (
+    "Choices are ranked by length-normalized scores in all rows, also in those without L_LN; the paper's released code "
+    "leaves out both together.",
+)
+
 _LAYOUTS = (
-    Layout(3, "full fine-tuning with and without L_UL and L_LN", _T0_3B, reference="FT"),
+    Layout(3, "full fine-tuning with and without L_UL and L_LN", _T0_3B, reference="FT", notes=_RANKING),
     *(
         Layout(
             number,
             f"methods {losses}",
             _T0_3B,
             reference="Full fine-tuning",
-            notes=(*_METHODS, *(_SLIPPED if number in (5, 6) else ())),
+            notes=(
+                *_METHODS,
+                *(_RANKING if number in (6, 7) else ()),
+                *(_SLIPPED if number in (5, 6) else ()),
+            ),
             parameter_counts=True,
         )
         for number, losses in (
@@ -79,7 +88,7 @@ _LAYOUTS = (
         reference="T-Few",
         renamed={"Zero-shot": "T0", "In-context learning": "T5+LM"},
     ),
-    Layout(10, "T-Few without pre-training (PT), L_UL and L_LN", _T0, reference="T-Few"),
+    Layout(10, "T-Few without pre-training (PT), L_UL and L_LN", _T0, reference="T-Few", notes=_RANKING),
 )
 
 TABLES = {

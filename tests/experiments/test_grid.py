@@ -386,9 +386,9 @@ def test_table9_has_every_way_to_learn_in_context() -> None:
         assert {(spec.task, spec.seed) for spec in found} == EVERYWHERE
         assert {(spec.backbone, spec.evaluation) for spec in found} == {("pocket-lm", Evaluation(32, 3))}
     assert {name: found[0].in_context for name, found in ways.items()} == {
-        "In-context learning": InContext(),
-        "ICL (averaged)": InContext(combine="mean"),
-        "ICL (calibrated)": InContext(calibrated=True),
+        "In-context learning": InContext(combine="mean"),
+        "ICL (multiplied)": InContext(),
+        "ICL (multiplied, calibrated)": InContext(calibrated=True),
         "ICL (concatenated)": InContext("concatenated"),
         "ICL (concatenated, reordered)": InContext("concatenated", order=0),
         "ICL (concatenated, calibrated)": InContext("concatenated", calibrated=True),

@@ -99,6 +99,25 @@ def test_scaling_and_its_gradients_by_finite_differences(rows: int) -> None:
     assert torch.autograd.gradcheck(scaled, (x, scale))
 
 
+@pytest.mark.parametrize("rows", [1, 4])
+def test_in_bf16_a_vector_is_not_rounded_before_it_multiplies(rows: int) -> None:
+    """Near 1, numbers of bf16 are 1/128 apart, and vectors of (IA)3 start at 1."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(4, 2000, 8, generator=generator).bfloat16().requires_grad_()
+    scale = torch.full((rows, 8), 1.003, requires_grad=True)
+    product = scaled(x, scale)
+    assert product.dtype == torch.bfloat16
+    wide = x.detach().float()
+    slope = (product.detach().float() * wide).sum() / wide.square().sum()
+    assert slope.item() == pytest.approx(1.003, abs=5e-4)
+    gradient = torch.rand(product.shape, generator=generator).bfloat16()
+    product.backward(gradient)
+    exact = (gradient.float() * wide).sum((0, 1) if rows == 1 else 1).view_as(scale)
+    torch.testing.assert_close(scale.grad, exact)
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad, (gradient * 1.003).bfloat16())
+
+
 def test_fused_modules_keep_weights_and_logits(make_model: Any) -> None:
     model = make_model("untied")
     inputs = {"input_ids": torch.tensor([[5, 6, 7, 1]]), "labels": torch.tensor([[9, 8, 1]])}

@@ -23,6 +23,7 @@ def test_recipe_is_language_modeling_alone() -> None:
     recipe = pretraining_recipe()
     # Section 3.4: 100,000 steps of batches of 16.
     assert (recipe.steps, recipe.batch_size) == (100_000, 16)
+    assert recipe.learning_rate == 3e-4, "the release's configs/pretrain.json"
     assert (recipe.lm_weight, recipe.unlikelihood_weight, recipe.length_norm_weight) == (1, 0, 0)
 
 

@@ -162,7 +162,11 @@ def test_release_recipe_runs_with_dropout_and_leaves_evaluation_mode(spec: RunSp
 
 
 def test_accumulated_micro_batches_give_a_like_record(spec: RunSpec) -> None:
-    _check_predictions(run(spec, trainer={**CPU, "accumulate_grad_batches": 2}))
+    divided = dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, accumulate=2))
+    record = run(divided, trainer=CPU)
+    _check_predictions(record)
+    assert record.spec.recipe.accumulate == 2
+    assert record.spec.digest != run(spec, trainer=CPU).spec.digest
 
 
 def test_nan_loss_ends_the_training_at_once(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:

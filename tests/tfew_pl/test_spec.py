@@ -96,6 +96,14 @@ def test_a_concatenated_context_has_an_order_and_nothing_to_combine() -> None:
     assert len({digest(), digest(order=0), digest(order=1)}) == 3
 
 
+def test_a_batch_that_is_not_divided_is_the_run_that_it_was() -> None:
+    assert "accumulate" not in RunSpec("rte").identity()["recipe"]
+    digests = {RunSpec("rte", recipe=Recipe(accumulate=parts)).digest for parts in (1, 2, 4)}
+    assert len(digests) == 3
+    old = {"task": "rte", "recipe": {key: value for key, value in vars(Recipe()).items() if key != "accumulate"}}
+    assert RunSpec.from_json(old) == RunSpec("rte")
+
+
 def test_in_context_learning_by_default_is_the_run_that_it_was() -> None:
     # Before there was anything to set, its identity held this one field.
     assert RunSpec("rte", method="in-context").identity()["in_context"] == {"contexts": "ensemble"}

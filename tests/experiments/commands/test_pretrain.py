@@ -34,6 +34,9 @@ def test_pocket(tfew: Tfew, calls: Calls, tmp_path: Path) -> None:
     assert list(out.parent.iterdir()) == [out]
     ((method, backbone, texts, recipe, seed), options) = calls[0]
     assert (method, backbone, recipe.steps, recipe.batch_size, seed) == ("ia3", "pocket-t0", 2000, 16, 2)
+    assert recipe.learning_rate == 3e-3
+    assert tfew("pretrain", "--out", str(tmp_path / "other"), "--learning-rate", "0.5").code == 0
+    assert calls[1][0][3].learning_rate == 0.5
     assert recipe.unlikelihood_weight == recipe.length_norm_weight == 0
     assert options["checkpoint"].parent == out.parent
     first = next(iter(texts()))
@@ -49,6 +52,7 @@ def test_p3_as_the_paper_does(
     assert tfew("pretrain", "--out", str(tmp_path / "v"), *arguments, "--devices", "2", "--strategy", "ddp").code == 0
     ((_, backbone, texts, recipe, seed), options) = calls[0]
     assert (backbone, recipe.steps, recipe.batch_size, seed) == (str(backbone_folder), 100_000, 16, 3)
+    assert recipe.learning_rate == 3e-4
     assert (options["precision"], options["trainer"]) == ("bf16", {"devices": 2, "strategy": "ddp"})
     assert list(islice(texts(), 1)) == [("3 hub", "target")]
 

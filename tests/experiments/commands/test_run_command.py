@@ -112,13 +112,20 @@ def test_options_become_the_spec(done: Any, tfew: Tfew) -> None:
     ]
 
 
+def test_accumulated_micro_batches_change_the_losses_and_are_part_of_the_run(done: Any, tfew: Tfew) -> None:
+    tfew(*"--task rte --accumulate 4".split())
+    ((spec, _, flags),) = done
+    assert spec == RunSpec("rte", recipe=Recipe(accumulate=4))
+    assert flags == {}
+
+
 def test_flags_go_to_the_trainer_and_are_no_part_of_the_run(done: Any, tfew: Tfew) -> None:
-    tfew(*"--task rte --accelerator cpu --devices 2 --strategy ddp --accumulate 4 --threads 3".split())
+    tfew(*"--task rte --accelerator cpu --devices 2 --strategy ddp --threads 3".split())
     tfew(*"--task cb".split())
     (spec, threads, flags), (_, one, none) = done
     assert spec == RunSpec("rte")
     assert threads == 3
-    assert flags == {"accelerator": "cpu", "devices": 2, "strategy": "ddp", "accumulate_grad_batches": 4}
+    assert flags == {"accelerator": "cpu", "devices": 2, "strategy": "ddp"}
     assert (one, none) == (1, {})
 
 
