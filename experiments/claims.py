@@ -319,7 +319,7 @@ CLAIMS = (
     Claim("4.4", "removing L_UL and L_LN costs accuracy", better("table10", "T-Few", "- L_UL - L_LN")),
     Claim("4.4", "removing all of them costs accuracy", better("table10", "T-Few", "- PT - L_UL - L_LN")),
     Claim("2.1", "an ensemble of contexts predicts better than one concatenated context",
-          better("table9", "In-context learning", "ICL (concatenated)")),
+          better("table9", "ICL (multiplied)", "ICL (concatenated)")),
 )  # fmt: skip
 GRIDS = ("table2", "table3", "table4", "table8", "table9", "table10")
 """Whose runs the claims are about."""
