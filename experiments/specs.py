@@ -94,7 +94,7 @@ def _defaults(values: Mapping[str, Any], recipe: str | None) -> dict[str, Any]:
     named = {} if recipe is None else named_recipe(recipe, method)
     if _is_classifier(method):
         return {"backbone": classifier_class(method).backbone, "recipe": named}
-    return {"recipe": {**method_recipe(method), **task_recipe(values), **named}}
+    return {"recipe": {**method_recipe(method), **named, **task_recipe(values)}}
 
 
 def method_recipe(name: str) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def named_recipe(name: str, method: str) -> dict[str, Any]:
 
 
 def task_recipe(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the recipe that the task of a spec's values sets where nobody else does.
+    """The fields of the recipe that the task of a spec's values sets; explicit values alone win over them.
 
     Raises:
         UserError: an option of the task does not fit.

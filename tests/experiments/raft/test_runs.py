@@ -32,6 +32,7 @@ def test_the_releases_variant_brings_its_recipe() -> None:
     banking, other = raft_specs(["banking_77", "overruling"], {"task_options.variant": "release", "recipe.steps": 7})
     assert (other.recipe.unlikelihood_form, other.recipe.dropout, other.recipe.steps) == ("release", "checkpoint", 7)
     assert other.recipe.length_norm_weight == RECIPES["release"].length_norm_weight
+    assert (other.recipe.batch_size, other.recipe.accumulate, other.recipe.drop_last) == (8, 8, False)
     assert (banking.recipe.unlikelihood_weight, banking.recipe.length_norm_weight, banking.recipe.steps) == (0, 0, 7)
     assert banking.task_options == {"variant": "release"}
 

@@ -44,7 +44,7 @@ def test_the_leaderboards_numbers_of_rows(folder: Path, tfew: Tfew, official: An
         name: task.test_rows for name, task in RAFT_TASKS.items()
     }
     assert official["neurips_impact_statement_risks"].ids == range(50, 200)
-    result = tfew("raft", "validate", str(folder))
+    result = tfew("raft", "validate", str(folder), "--data", "hub")
     assert (result.code, result.out) == (0, f"{folder}: valid, 11 tasks, 28,712 predictions\n")
 
 
@@ -86,7 +86,7 @@ def test_a_bad_file_is_refused_with_the_line(case: str, folder: Path, tfew: Tfew
     spoil, message = SPOILED[case]
     path = folder / "data" / "overruling" / "predictions.csv"
     spoil(path)
-    result = tfew("raft", "validate", str(folder))
+    result = tfew("raft", "validate", str(folder), "--data", "hub")
     assert (result.code, result.out) == (2, "")
     assert f"tfew: {path}{message}" in result.err
     assert result.err.count("\n") == 1
@@ -97,12 +97,12 @@ def test_every_file_is_looked_at(folder: Path, official: Any, tfew: Tfew, tmp_pa
     (folder / "data" / "banking_77" / "predictions.csv").unlink()
     (folder / "data" / "rte").mkdir()
     (folder / "data" / "rte" / "predictions.csv").write_text("ID,Label\n")
-    error = tfew("raft", "validate", str(folder)).err
+    error = tfew("raft", "validate", str(folder), "--data", "hub").err
     assert error.startswith(f"tfew: {folder}: 3 problems\n")
     for part in ("rte/predictions.csv: no file", "banking_77/predictions.csv: missing", "line 2: label 'nothing'"):
         assert part in error
     empty = tmp_path_factory.mktemp("empty")
-    assert f"tfew: {empty}: it has no folder data" in tfew("raft", "validate", str(empty)).err
+    assert f"tfew: {empty}: it has no folder data" in tfew("raft", "validate", str(empty), "--data", "hub").err
 
 
 def _records(record: Callable[..., RunRecord], **fields: Any) -> list[RunRecord]:

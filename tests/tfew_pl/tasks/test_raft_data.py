@@ -52,7 +52,7 @@ def test_a_step_of_training_and_unlabeled_predictions(
     name: str, variant: str, downloaded: Path, backbone_folder: Path, tmp_path: Path
 ) -> None:
     options: dict[str, Any] = {} if variant == "paper" else {"variant": variant}
-    recipe = Recipe(steps=1, batch_size=2, pretrained=False, **get_task(name).configured("hub", options).recipe)
+    recipe = Recipe(steps=1, pretrained=False, **get_task(name).configured("hub", options).recipe)
     spec = RunSpec(name, str(backbone_folder), recipe=recipe, data="hub", task_options=options)
     record = run(spec, trainer=CPU)
     assert record.accuracy == {}
