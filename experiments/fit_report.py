@@ -71,8 +71,8 @@ def _repeated(questions: Sequence[str], classes: Sequence[int], tested: Sequence
     again = len(questions) - len(answers)
     if again:
         unlike = sum(len(own) > 1 for own in answers.values())
-        other = f", and {unlike} questions have more than one answer" if unlike else ""
-        yield f"{again} rows repeat the question of another; rows of one question are left out together{other}"
+        other = f"; questions with more than one answer: {unlike}" if unlike else ""
+        yield f"rows that repeat another's question: {again}, which are left out together with it{other}"
     known = sum(question in answers for question in tested)
     if known:
         yield f"{known} of {len(tested)} test rows are trained on, too: the accuracy on them says little of new rows"

@@ -18,7 +18,7 @@ from tfew_pl.userdata.fit import fit, fit_spec
 from tfew_pl.userdata.fitted import Fitted
 from tfew_pl.userdata.predictions import probabilities
 from tfew_pl.userdata.predictor import predicting
-from tfew_pl.userdata.task import TEXT, Label, TextTask, define
+from tfew_pl.userdata.task import TEXT, Label, TextTask, define, is_missing
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -93,7 +93,7 @@ class TFewClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError("requires y to be passed, but the target y is None")
         labels = column_or_1d(y, warn=True)
         for number, own in enumerate(labels):
-            if own is None or type(own).__name__ == "NAType":
+            if is_missing(own) and not isinstance(own, float):  # of NaN scikit-learn tells in its own words
                 raise ValueError(f"y[{number}] has no label")
         assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)

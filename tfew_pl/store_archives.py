@@ -132,9 +132,11 @@ def _alone(store: RunStore) -> Iterator[None]:
 def _whole(store: RunStore, digest: str) -> dict[str, bytes]:
     """The files of a record in a folder, which are those that it was written with."""
     folder = store.folder / digest
-    known = store.read(digest).get("files", {})
     try:
+        known = store.read(digest)["files"]
         files = {name: (folder / name).read_bytes() for name in (RECORD, *known)}
+    except (KeyError, TypeError) as error:  # what else lies in the folder would be lost
+        raise unreadable(folder, ValueError(f"{RECORD} does not say which files belong to it")) from error
     except FileNotFoundError as error:
         raise unreadable(folder, FileNotFoundError(f"{Path(error.filename).name} is missing")) from error
     changed = [name for name in known if content_digest(files[name]) != known[name]]

@@ -139,7 +139,11 @@ def test_what_is_missing_in_pandas_is_named() -> None:
     texts = pd.Series(["a", None, "b", "c"], dtype="string")
     with pytest.raises(ValueError, match=r"X\[1\]: column 'text' has no text"):
         classifier.fit(texts, LABELS)
-    for labels in (pd.Series(["yes", None, "no", "no"], dtype="string"), ["yes", None, "no", "no"]):
+    for labels in (
+        pd.Series(["yes", None, "no", "no"], dtype="string"),
+        ["yes", None, "no", "no"],
+        ["a", "", "b", "b"],
+    ):
         with pytest.raises(ValueError, match=r"y\[1\] has no label|contains NaN"):
             classifier.fit(TEXTS, labels)
 

@@ -153,6 +153,16 @@ def test_a_folder_that_is_not_whole_replaces_nothing(store: RunStore, made: Made
         assert path.read_bytes() == kept
 
 
+def test_a_record_that_does_not_name_its_files_is_not_packed(store: RunStore, made: Made) -> None:
+    path = store.save(made(RTE)) / RECORD
+    values = json.loads(path.read_text())
+    del values["files"]
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError, match="does not say which files belong to it"):
+        pack(store, "some", [RTE.digest])
+    assert sorted(file.name for file in path.parent.iterdir()) == sorted(FILES)
+
+
 def test_what_a_killed_writer_left_in_a_folder_is_not_packed(store: RunStore, made: Made) -> None:
     (store.save(made(RTE)) / ".unfinished-record").write_text("{")
     (path,) = pack(store, "some", [RTE.digest])

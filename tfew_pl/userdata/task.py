@@ -70,7 +70,7 @@ class TextTask(Task):
         for field, value in found.items():
             if self.columns[field] == self.text_column:
                 _check_text(value, f"{where}: column {self.columns[field]!r}")
-            elif _is_missing(value):
+            elif is_missing(value):
                 found[field] = ""
         names = [str(known) for known in self.classes]
         if label is not None and str(label) not in names:
@@ -168,14 +168,15 @@ def find_column(column: str, columns: Sequence[str], where: str) -> str:
         raise UserError(f"{where}: {error}") from error
 
 
-def _is_missing(value: object) -> bool:
+def is_missing(value: object) -> bool:
+    """Whether a cell holds nothing: None, no character, no number, or what pandas has for that."""
     if value is None or (isinstance(value, str) and not value) or (isinstance(value, float) and math.isnan(value)):
         return True
     return type(value).__name__ == "NAType"  # pandas', which refuses to be compared
 
 
 def _check_text(value: object, where: str) -> None:
-    if _is_missing(value) or (isinstance(value, str) and not value.strip()):
+    if is_missing(value) or (isinstance(value, str) and not value.strip()):
         raise UserError(f"{where} has no text")
     if not isinstance(value, str | int | float | bool):
         raise UserError(f"{where} holds {type(value).__name__}, not text")
@@ -192,7 +193,7 @@ def read_label(value: object, where: str) -> Label:
         UserError: there is none, or it is no label.
     """
     label = value.strip() if isinstance(value, str) else value
-    if _is_missing(label) or (isinstance(label, str) and label.lower() == "nan"):
+    if is_missing(label) or (isinstance(label, str) and label.lower() == "nan"):
         raise UserError(f"{where} has no label")
     if isinstance(label, float) and label.is_integer():
         label = int(label)  # a column of whole numbers with a gap, as pandas writes it

@@ -181,7 +181,8 @@ def test_fit_says_what_is_there_more_than_once(tfew: Tfew, backbone_folder: Path
     Path("test.csv").write_text("text,label\na,x\nd,y\n")
     options = ("--steps", "1", "--backbone", str(backbone_folder))
     said = (
-        "2 rows repeat the question of another; rows of one question are left out together, and 1 questions have more"
+        "rows that repeat another's question: 2, which are left out together with it; "
+        "questions with more than one answer: 1\n"
     )
     assert said in tfew("fit", "train.csv", *options).out
     out = tfew("fit", "train.csv", "--test", "test.csv", "-o", "tested", *options).out
