@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from tfew_pl.errors import UserError
 from tfew_pl.method import Adaptation
+from tfew_pl.tensor_file import read_tensor_file
 
 FORMAT = "tfew_pl adaptation 1"
 _SAMPLES = 256
@@ -65,9 +66,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         UserError: the file cannot be read, or is none of ours.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        metadata, tensors = read_tensor_file(path)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except (SafetensorError, OSError) as error:

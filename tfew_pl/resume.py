@@ -23,6 +23,7 @@ from torch import Tensor
 from tfew_pl import environment
 from tfew_pl.processes import of_all_processes
 from tfew_pl.spec import RunSpec
+from tfew_pl.tensor_file import read_tensor_file
 
 FORMAT = "tfew_pl training 1"
 
@@ -71,11 +72,11 @@ class Checkpoint(pl.Callback):
 
     def _load(self) -> None:
         try:
-            with safe_open(self._path, framework="pt") as file:
-                state = json.loads((file.metadata() or {}).get("tfew_pl", "{}"))
-                if state.get("format") == FORMAT and state["runs"] == self._runs and state["made"] == _circumstances():
-                    self._tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-                    self._state = state
+            # Whoever was killed may still be at work for a moment, and replace the file or remove it.
+            metadata, tensors = read_tensor_file(self._path)
+            state = json.loads(metadata.get("tfew_pl", "{}"))
+            if state.get("format") == FORMAT and state["runs"] == self._runs and state["made"] == _circumstances():
+                self._state, self._tensors = state, tensors
         except (FileNotFoundError, SafetensorError, ValueError, KeyError):
             return  # it was never kept, or its disk was full
 

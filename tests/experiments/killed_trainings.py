@@ -1,5 +1,6 @@
 """Two grids of the same real trainings: BACKBONE FOLDER. One is undisturbed; of the other, runners and workers are
-killed, each at a random step. The records of the two are left in FOLDER, and how many were killed is printed.
+killed, each at a random step. The records of the two are left in FOLDER; how many were killed is printed, and why
+anything was done again.
 
 Every process is forked from this one, which has imported all that they need: that takes longer than the trainings.
 """
@@ -14,11 +15,13 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import tfew_pl.run  # noqa: F401 (for the processes that are forked)
 from experiments.devices import thread_environment
+from experiments.events import Event, Repeated
 from experiments.grid import GridRun
 from experiments.groups import form_groups
 from experiments.job import Progress, RunAndSave
@@ -62,6 +65,18 @@ def runs(backbone: str) -> list[GridRun]:
     ]
 
 
+def reasons(store: RunStore) -> Path:
+    """Where it is written why anything was done again."""
+    return store.folder.with_suffix(".reasons")
+
+
+def note_repeated(path: Path, event: Event) -> None:
+    """Writes it there."""
+    if isinstance(event, Repeated):
+        with path.open("a") as stream:
+            stream.write(f"{event.reason}\n")
+
+
 def start(todo: Sequence[GridRun], store: RunStore) -> int:
     """The process of a runner."""
     process = os.fork()
@@ -74,7 +89,7 @@ def start(todo: Sequence[GridRun], store: RunStore) -> int:
         prepare(store)
         environments = [thread_environment(1)] * WORKERS
         launcher = local.LocalWorkers(journaled, environments, store.folder / LOGS, retries=len(KILLED))
-        code = len(do_runs(form_groups(todo), store, launcher, lambda event: None).failures)
+        code = len(do_runs(form_groups(todo), store, launcher, partial(note_repeated, reasons(store))).failures)
     finally:
         os._exit(code)
 
@@ -112,7 +127,9 @@ def main(backbone: str, folder: Path) -> None:
                 os.waitpid(runner, 0)
                 runner = start(todo, store)
     _, status = os.waitpid(runner, 0)
-    sys.stdout.write(json.dumps({"killed": len(KILLED), "status": status}) + "\n")
+    written = [reasons(one) for one in (RunStore(folder / "undisturbed"), store)]
+    repeated = sorted({reason for path in written if path.exists() for reason in path.read_text().splitlines()})
+    sys.stdout.write(json.dumps({"killed": len(KILLED), "status": status, "repeated": repeated}) + "\n")
 
 
 if __name__ == "__main__":

@@ -138,7 +138,10 @@ def test_killed_trainings_leave_the_records_of_an_undisturbed_grid(backbone_fold
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"killed": 6, "status": 0}
+    printed = json.loads(done.stdout)
+    repeated = set(printed.pop("repeated"))  # always the whole group
+    assert repeated <= {"its process was killed by SIGKILL (out of memory?); trying again"}
+    assert printed == {"killed": 6, "status": 0}
     undisturbed, killed = RunStore(tmp_path / "undisturbed"), RunStore(tmp_path / "killed")
     assert killed.digests() == undisturbed.digests()
     timings = {"training_seconds": 0.0, "evaluation_seconds": 0.0, "peak_memory_bytes": 0}
