@@ -67,8 +67,9 @@ class Checkpoint(pl.Callback):
             self._state, self._tensors = {}, {}
 
     def forget(self) -> None:
-        """Removes what was kept: the records are in the store."""
-        self._path.unlink(missing_ok=True)
+        """Removes what was kept, also by who was killed while writing: the records are in the store."""
+        for path in (self._path, *self._path.parent.glob(f".{self._path.stem}.*")):
+            path.unlink(missing_ok=True)
 
     def _load(self) -> None:
         try:
@@ -167,7 +168,7 @@ class Checkpoint(pl.Callback):
         }
         content = save({n: t.cpu().contiguous() for n, t in tensors.items()}, {"tfew_pl": json.dumps(header)})
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._path.with_name(f".{uuid.uuid4().hex}")
+        beside = self._path.with_name(f".{self._path.stem}.{uuid.uuid4().hex}")
         try:
             beside.write_bytes(content)
             os.replace(beside, self._path)

@@ -178,6 +178,27 @@ def test_a_full_disk_is_not_silent_and_leaves_the_state_before(
     assert Checkpoint(tmp_path, specs, EVERY).step == 4
 
 
+def test_what_was_half_written_when_its_writer_was_killed_goes_too(
+    backbone_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs, others = [make(backbone_folder)], [make(backbone_folder, seed=1)]
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.os, "replace", killed)
+        patch.setattr(module.Path, "unlink", lambda *_, **__: None)  # of somebody killed by SIGKILL
+        for group in (specs, others):
+            with pytest.raises(Killed):
+                run_group(group, trainer=CPU, checkpoint=Checkpoint(tmp_path, group, EVERY))
+    assert len(list(tmp_path.iterdir())) == 2
+    Checkpoint(tmp_path, specs, EVERY).forget()
+    (left,) = tmp_path.iterdir()
+    Checkpoint(tmp_path, others, EVERY).forget()
+    assert not left.exists()
+
+
 def test_nothing_of_a_backbone_is_kept(backbone_folder: Path, tmp_path: Path) -> None:
     specs = [make(backbone_folder)]
     killed_in(specs, tmp_path, "training", 0.5)
