@@ -19,9 +19,9 @@ class Ranking:
     p_value: float | None
     """Of the Friedman test, that all methods are alike; None with fewer than three methods or two tasks."""
     critical_difference: float
-    """Average ranks that differ by less cannot be told apart (Nemenyi test)."""
+    """Average ranks that differ by less may do so by chance (Nemenyi test)."""
     groups: tuple[tuple[str, ...], ...]
-    """Methods, neighbors in rank, that cannot be told apart: the largest such groups of two or more."""
+    """Methods, neighbors in rank, that ranks alone cannot tell apart: the largest such groups of two or more."""
 
 
 def critical_difference(methods: int, tasks: int, alpha: float = ALPHA) -> float:

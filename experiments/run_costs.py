@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 Records = Sequence["RunRecord"]
 
 PROCESS_MEMORY = (
-    "Of the records that come with the package, those of commits before 9de9fb7 (Tables 1 to 3, 8 and 10, most of 4, "
-    "parts of 7 and 9) have as memory the peak of their process, which may have done other runs before."
+    "Of the records that come with the package, those of commits before 9de9fb7 (Tables 1, 3, 8, 10 and the control, "
+    "most of 2 and 4, parts of 5 to 7 and 9) have as memory the peak of their process, which may have done other runs "
+    "before."
 )
 """What to know of our records' peak memory."""
 CONTEXT_BY_FORMULA = (

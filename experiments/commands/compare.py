@@ -46,8 +46,8 @@ def _ranks(ranks: "Ranking") -> str:
     friedman = "" if ranks.p_value is None else f"Friedman test: p = {ranks.p_value:.2g}. "
     groups = "; ".join(", ".join(group) for group in ranks.groups) or "none"
     return (
-        f"{friedman}Ranks over {_tasks(ranks.tasks)} that differ by less than {ranks.critical_difference:.2f} cannot "
-        f"be told apart (Nemenyi test, 5 %): {groups}"
+        f"{friedman}Ranks over {_tasks(ranks.tasks)} that differ by less than {ranks.critical_difference:.2f} may do "
+        f"so by chance (Nemenyi test, 5 %, of ranks alone; the differences above are paired): {groups}"
     )
 
 

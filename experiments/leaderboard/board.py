@@ -75,6 +75,11 @@ class Row:
         return ", ".join((f"{self.spec.method} ({self.spec.backbone})", *self.changes, *by))
 
     @property
+    def is_tfew(self) -> bool:
+        """Whether it is the paper's recipe as it is: (IA)3 with its vectors pre-trained, and nothing changed."""
+        return self.spec.method == "ia3" and not self.changes
+
+    @property
     def complete(self) -> bool:
         """Whether it has every task of its section."""
         return len(self.runs) == self.asked

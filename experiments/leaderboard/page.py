@@ -21,6 +21,8 @@ from experiments.leaderboard.details import details
 from experiments.leaderboard.pareto import AXES, Figure, figure
 from experiments.quantities import count, percent, scientific, size
 from experiments.run_costs import PROCESS_MEMORY
+from tfew_pl.errors import UserError
+from tfew_pl.registry import method_class
 from tfew_pl.tasks import TASKS
 from tfew_pl.tasks.data import HUB, POCKET
 
@@ -59,6 +61,7 @@ def page(board: Board) -> str:
         backbones=sorted({row.spec.backbone for section in board.sections for row in section.rows}),
         ours=OURS,
         costs=COSTS,
+        called=_called,
         board={row.id: details(row) for section in board.sections for row in section.rows},
         process_memory=PROCESS_MEMORY,
         script=script,
@@ -77,6 +80,14 @@ def _section(section: Section) -> dict[str, Any]:
         "best": _best(section),
         "figures": _figures(section),
     }
+
+
+def _called(method: str) -> str:
+    """The name of a method that is trained here, as texts have it: "(IA)3"; nothing of one that is not installed."""
+    try:
+        return method_class(method).summary.partition(":")[0]
+    except UserError:
+        return ""
 
 
 def _best(section: Section) -> dict[str, float]:

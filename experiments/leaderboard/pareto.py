@@ -5,9 +5,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from experiments.leaderboard.apart import Point, apart
+from experiments.leaderboard.apart import Point, apart, tether
 from experiments.leaderboard.board import Row
-from experiments.leaderboard.labels import Box, Label, Named, labels
+from experiments.leaderboard.labels import Box, Label, Named, Segment, labels
 from experiments.quantities import scientific, size
 
 WIDTH, HEIGHT = 640, 380
@@ -55,6 +55,8 @@ class Mark:
     y: float
     on_front: bool
     name: str
+    tether: Segment | None = None
+    """A line to its true place; None where it stands there."""
     label: Label | None = None
     """Where its name stands; None where there is no room."""
 
@@ -116,11 +118,11 @@ def figure(rows: Sequence[Row], axis: Axis) -> Figure:
     drawn.sort(key=lambda one: one[1:])
     places = [(x_of(cost), y_of(accuracy)) for _, cost, accuracy in drawn]
     true_front = [place for place, (row, *_) in zip(places, drawn, strict=True) if row.id in front]
-    moved = apart(places, [row.id in front for row, *_ in drawn])
+    moved = apart(places, [0 if row.id in front else 1 if row.comparable else 2 for row, *_ in drawn])
     all_rows = [row for row, *_ in drawn]
     marks = [
-        Mark(row, cost, accuracy, x, y, row.id in front, _name(row, all_rows))
-        for (row, cost, accuracy), (x, y) in zip(drawn, moved, strict=True)
+        Mark(row, cost, accuracy, *at, row.id in front, _name(row, all_rows), tether(place, at))
+        for (row, cost, accuracy), place, at in zip(drawn, places, moved, strict=True)
     ]
     right = max(WIDTH - _RIGHT, *(math.ceil(mark.x) for mark in marks))
     bottom = max(HEIGHT - _BOTTOM, *(math.ceil(mark.y) for mark in marks))

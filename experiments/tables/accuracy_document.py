@@ -62,11 +62,15 @@ def _summary(table: AccuracyTable) -> Block:
             NONE if row.ours is None or table.lacks(row) else mean(row.ours),
             *(NONE if printed is None else percent(printed) for _ in paper),
         ]
-        cells += [*_difference(table, row), *(_signed(table.paper_difference(row)) for _ in paper)]
+        difference, tasks = _difference(table, row)
+        cells += [difference, *(_signed(table.paper_difference(row)) for _ in paper), tasks]
         rows.append(tuple(cells))
-    theirs = ["\npaper" for _ in paper]
-    header = ["method", *(("parameters\ntrained", *theirs) if counted else ()), "mean\n(IQR)", *theirs]
-    header += ["difference\n[95 % interval]", "tasks\nbetter : worse", *theirs]
+
+    def pair(ours: str, what: str) -> list[str]:
+        return [ours, *(f"paper's\n{what}" for _ in paper)]
+
+    header = ["method", *(pair("parameters\ntrained", "parameters") if counted else ()), *pair("mean\n(IQR)", "mean")]
+    header += [*pair("difference\n[95 % interval]", "difference"), "tasks\nbetter : worse"]
     title = f"{layout.label}: {layout.title}" if layout.published else layout.label
     return Block(title, tuple(header), tuple(rows))
 
@@ -87,13 +91,14 @@ def _printed_count(parameters: float) -> str:
     return f"{parameters / factor:g}{unit}"
 
 
-def _difference(table: AccuracyTable, row: Row) -> list[str]:
+def _difference(table: AccuracyTable, row: Row) -> tuple[str, str]:
+    """With its interval; and the tasks on which the row is better and worse."""
     if row.comparison is None:
         waits = row.ours is not None and row.name != table.layout.reference
-        return [MISSING if waits and any(ours.missing for _, ours in table.measured) else NONE, NONE]
+        return MISSING if waits and any(ours.missing for _, ours in table.measured) else NONE, NONE
     found, difference = row.comparison, row.comparison.difference
     interval = f"{_signed(difference.value)} [{_signed(difference.low)}, {_signed(difference.high)}]"
-    return [interval, f"{found.better} : {found.worse}"]
+    return interval, f"{found.better} : {found.worse}"
 
 
 def _datasets(table: AccuracyTable, tasks: Sequence[str], *, continued: bool) -> Block:

@@ -70,6 +70,16 @@ def test_a_claim_of_accuracy(runs: Runs, ours: int, status: str) -> None:
     assert "3 tasks" in found.why
 
 
+def test_a_claim_that_the_same_runs_have_decided_says_so(runs: Runs) -> None:
+    with_pt, without, other = runs(35), runs(20, method="lora"), runs(20, method="bitfit")
+    here = {"T-Few": with_pt, "- PT": without}
+    found = of("removing pre-training", {"table10": here, "table8": {"(IA)3 + PT": with_pt, "(IA)3": without}})
+    assert found.status == SUPPORTED
+    assert found.why.endswith("; these are the runs of the claim of Section 3.4, where the paper has others, of T0-3B")
+    found = of("removing pre-training", {"table10": here, "table8": {"(IA)3 + PT": with_pt, "(IA)3": other}})
+    assert "Section 3.4" not in found.why
+
+
 def test_without_runs_nobody_can_tell(runs: Runs) -> None:
     found = verdicts(Evidence({}), resamples=10)
     assert {verdict.status for verdict in found} == {CANNOT_TELL}

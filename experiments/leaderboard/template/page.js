@@ -64,7 +64,7 @@ function view() {
 function tell(prefix = "") {
   const rows = tables.flatMap((table) => [...table.tBodies[0].rows]);
   const shown = rows.filter((row) => !row.hidden).length;
-  byId("status").textContent = `${prefix} ${shown} of ${rows.length} methods shown.`.trim();
+  byId("status").textContent = `${prefix} ${shown} of ${rows.length} rows shown.`.trim();
 }
 
 function filter(said) {
@@ -73,7 +73,7 @@ function filter(said) {
   const source = byId("source").value;
   const kind = byId("rows").value;
   for (const row of tables.flatMap((table) => [...table.tBodies[0].rows])) {
-    const text = row.cells[0].textContent.toLowerCase();
+    const text = `${row.cells[0].textContent} ${row.dataset.called}`.toLowerCase();
     row.hidden =
       !words.every((word) => text.includes(word)) ||
       (kind !== "" && row.dataset.ranked !== kind) ||

@@ -78,7 +78,7 @@ def column(page: Page, title: str) -> list[str]:
 def test_it_opens_sorted_by_rank(page: Page, hostile: str) -> None:
     assert shown(page) == ["ia3", "zero-shot", "ia3 without pretraining", "in-context" + LIMITS, hostile]
     assert page.locator("th[aria-sort]").all_inner_texts() == ["Rank"]
-    assert page.get_by_role("status").inner_text() == "5 of 5 methods shown."
+    assert page.get_by_role("status").inner_text() == "5 of 5 rows shown."
     assert page.title() == "T-Few leaderboard"
 
 
@@ -101,7 +101,7 @@ def test_sorting(page: Page, title: str) -> None:
             assert len(present) == (2 if title == "Rank" else 4)  # two are not ranked, and one has not all tasks
             numbers = [float(value) for value in present]
             assert numbers == sorted(numbers, reverse=directions[-1] == "descending")
-        expect(page.get_by_role("status")).to_have_text(f"Sorted by {title}, {directions[-1]}. 5 of 5 methods shown.")
+        expect(page.get_by_role("status")).to_have_text(f"Sorted by {title}, {directions[-1]}. 5 of 5 rows shown.")
     assert set(directions) == {"ascending", "descending"}
     # A number is best when it is high, a rank when it is low, and names start with A; rank is already sorted so.
     assert directions[0] == ("ascending" if title == "Method" else "descending")
@@ -112,9 +112,12 @@ def test_filtering(page: Page, hostile: str) -> None:
     search = page.get_by_label("Search")
     search.fill("ia3 WITHOUT")
     assert shown(page) == ["ia3 without pretraining"]
-    expect(status).to_have_text("1 of 5 methods shown.")
+    expect(status).to_have_text("1 of 5 rows shown.")
     search.fill("no such thing")
-    expect(status).to_have_text("0 of 5 methods shown.")
+    expect(status).to_have_text("0 of 5 rows shown.")
+    for name in ("T-Few", "(IA)3"):  # as texts call it
+        search.fill(name)
+        assert shown(page)[:1] == ["ia3"]
     search.fill("")
     page.get_by_label("Backbone").select_option("pocket-lm")
     assert shown(page) == ["in-context" + LIMITS]
@@ -127,7 +130,7 @@ def test_filtering(page: Page, hostile: str) -> None:
     page.get_by_label("Rows").select_option("ranked")
     assert shown(page) == ["ia3", "zero-shot"]
     page.get_by_label("Rows").select_option("")
-    expect(status).to_have_text("5 of 5 methods shown.")
+    expect(status).to_have_text("5 of 5 rows shown.")
     assert page.locator("svg a:visible").count() == 12
 
 
@@ -323,7 +326,7 @@ def test_back_keeps_what_was_chosen(page: Page) -> None:
     page.goto("about:blank")
     page.go_back()
     expect(page.get_by_label("Backbone")).to_have_value("pocket-lm")
-    expect(page.get_by_role("status")).to_have_text("1 of 5 methods shown.")
+    expect(page.get_by_role("status")).to_have_text("1 of 5 rows shown.")
     assert shown(page) == ["in-context" + LIMITS]
     assert header(page, "Peak memory").is_visible()
     assert not header(page, "RTE").is_visible()
@@ -336,7 +339,7 @@ def test_rows_are_not_sorted_by_what_nobody_sees(page: Page) -> None:
     page.get_by_label("accuracy by task").check()
     assert page.locator("th[aria-sort]").all_inner_texts() == ["Rank"]
     assert shown(page)[:2] == ["ia3", "zero-shot"]
-    expect(page.get_by_role("status")).to_have_text("Sorted by Rank, ascending. 5 of 5 methods shown.")
+    expect(page.get_by_role("status")).to_have_text("Sorted by Rank, ascending. 5 of 5 rows shown.")
     header(page, "Mean").click()
     page.get_by_label("costs").check()
     assert page.locator("th[aria-sort]").all_inner_texts() == ["Mean"]  # which is still there

@@ -103,6 +103,19 @@ def test_a_mark_stands_at_its_place_where_that_is_free(row: Row) -> None:
     assert math.hypot(marks["4"].x - x_of_1000, marks["4"].y - marks["5"].y) == pytest.approx(8)
 
 
+def test_a_mark_that_is_moved_is_tied_to_its_place(row: Row) -> None:
+    """What has a rank chooses before what has none, though that is cheaper."""
+    ablations = [dataclasses.replace(at(row, i, 999, 60), changes=("without pretraining",)) for i in range(1, 4)]
+    drawn = figure([at(row, 0, 1, 90), *ablations, at(row, 4, 1000, 60)], AXES[2])
+    marks = {mark.row.source: mark for mark in drawn.marks}
+    x_of_1000 = next(x for x, label in drawn.x_ticks if label == "1.0 kB")
+    assert marks["4"].x == x_of_1000
+    assert marks["4"].tether is None
+    tied = [mark.tether for mark in marks.values() if mark.tether]
+    assert len(tied) == 3
+    assert {(round(x), y) for *_, x, y in tied} == {(round(x_of_1000), round(marks["4"].y, 1))}
+
+
 def test_what_is_not_on_the_front_stands_no_better_than_it_is(row: Row) -> None:
     """A crowd below and to the right of one mark; where they would stand alone is where the front's line leads."""
     rows = [at(row, 0, 100, 60), *(at(row, i, 100 + i / 10, 60 - i / 100) for i in range(1, 40))]

@@ -137,7 +137,8 @@ def test_what_is_trained_and_not_kept_is_said(record: RecordMaker) -> None:
 def test_document(record: RecordMaker) -> None:
     summary, first, second = document(finished(record, 8, EVERY), COMMAND).blocks
     assert summary.rows[0][3:] == ("-", "-", "-")  # nothing to compare it with
-    assert summary.rows[1][-1] == "+1.2"
+    assert dict(zip(summary.header, summary.rows[1], strict=True))["paper's\ndifference"] == "+1.2"
+    assert len(set(summary.header)) == len(summary.header)
     assert [row[0] for row in first.rows] == ["(IA)3", "  paper", "(IA)3 + PT", "  paper", "chance"]
     assert first.rows[1][1:3] == ("87.0 (3.0)", "49.4 (4.6)")
     assert first.header + second.header[1:] == ("method", *(task.title for task in TASKS))
