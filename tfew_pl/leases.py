@@ -67,6 +67,8 @@ class Leases(AbstractContextManager["Leases"]):
         """When the context was entered, by the file system's clock."""
         self._expiry = expiry
         self._file = folder / f"{_OWNER}{uuid.uuid4().hex}"
+        self._number = 0
+        """The file's inode."""
         self._held: dict[str, Path] = {}
         self._end = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="heartbeat of the leases", daemon=True)
@@ -78,7 +80,7 @@ class Leases(AbstractContextManager["Leases"]):
             OSError: the folder cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(json.dumps(asdict(_this_process())), encoding="utf-8")
+        self._make_file()
         self.started = self._file.stat().st_mtime
         self._bury()
         self._heart.start()
@@ -101,6 +103,7 @@ class Leases(AbstractContextManager["Leases"]):
         Raises:
             OSError: the folder cannot be written.
         """
+        self._touch()
         taken: list[str] = []
         for name in names:
             if not self._take(name):
@@ -118,10 +121,10 @@ class Leases(AbstractContextManager["Leases"]):
 
     def _remove_links(self) -> None:
         """Gives back all leases, also one that an interruption kept from being noted when its link had been made."""
+        self._touch()  # so that the file's number is nobody else's
         for path in self.folder.glob("[!.]*.*"):
-            with suppress(FileNotFoundError):  # others' come and go
-                if path.samefile(self._file):
-                    path.unlink()
+            if self._is_own(path):
+                path.unlink(missing_ok=True)
         self._held.clear()
 
     def _take(self, name: str) -> bool:
@@ -132,7 +135,7 @@ class Leases(AbstractContextManager["Leases"]):
         try:
             os.link(self._file, path)
         except FileExistsError:
-            if not path.samefile(self._file):  # else the link was made, and the answer got lost on the network
+            if not self._is_own(path):  # else the link was made, and the answer got lost on the network
                 return False
         # Between the look and the link somebody else may have made another generation of the same lease.
         others = {n: other for n, other in _generations(self.folder, name).items() if other != path}
@@ -147,15 +150,41 @@ class Leases(AbstractContextManager["Leases"]):
     def _is_alive(self, lease: Path) -> bool:
         return _is_alive(lease, self._now, self._expiry)
 
+    def _is_own(self, lease: Path) -> bool:
+        """Whether it is a link to this owner's file; none that somebody has given back."""
+        try:
+            return lease.stat().st_ino == self._number
+        except FileNotFoundError:
+            return False
+
     def _now(self) -> float:
         """By the clock that also writes the heartbeats of others."""
-        os.utime(self._file)
+        self._touch()
         return self._file.stat().st_mtime
 
     def _beat(self) -> None:
         while not self._end.wait(self._expiry / 10):
             with suppress(OSError):
-                os.utime(self._file)
+                self._touch()
+
+    def _touch(self) -> None:
+        """A sign of life. Who was paused, or cut off from the folder, for so long that others have buried the file
+        makes it again: of a lease that is still held, or anew.
+        """
+        try:
+            os.utime(self._file)
+        except FileNotFoundError:
+            for lease in filter(self._is_own, list(self._held.values())):
+                with suppress(FileNotFoundError, FileExistsError):
+                    os.link(lease, self._file)
+                    break
+            else:
+                self._make_file()
+            os.utime(self._file)
+
+    def _make_file(self) -> None:
+        self._file.write_text(json.dumps(asdict(_this_process())), encoding="utf-8")
+        self._number = self._file.stat().st_ino
 
     def _bury(self) -> None:
         """Removes the files of dead owners; their leases stay, to be taken over."""

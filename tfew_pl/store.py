@@ -15,12 +15,12 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfew_pl.archive import ENDING, read_archive
+from tfew_pl.archive import ENDING, Contents, read_archive
 from tfew_pl.atomic import UNFINISHED, sync
 from tfew_pl.errors import UserError
 from tfew_pl.record import SCHEMA_VERSION, Costs, RunRecord
@@ -75,7 +75,9 @@ class RunStore:
         return self.folder / spec.digest
 
     def __contains__(self, spec: RunSpec) -> bool:
-        return self.has_folder(spec) or any(spec.digest in read_archive(path) for path in self.archives())
+        # Once more in the end: it may have been unpacked since the look. And NFS may show what is not yet known to be
+        # there only when the folder has been listed, as it is for archives.
+        return self.has_folder(spec) or any(spec.digest in of for of in self._archived()) or self.has_folder(spec)
 
     def has_folder(self, spec: RunSpec) -> bool:
         """Whether a spec has a record in a folder of its own, where a run leaves it; it may be packed later."""
@@ -83,11 +85,15 @@ class RunStore:
 
     def digests(self) -> set[str]:
         """Digests of all finished runs."""
-        return self.folders().union(*map(read_archive, self.archives()))
+        found = self.folders().union(*self._archived())
+        return found | self._with_record(self._places() - found)  # these have been unpacked meanwhile
 
     def folders(self) -> set[str]:
         """Digests of the runs whose record has a folder of its own."""
-        return {name for name in self._places() if (self.folder / name / RECORD).is_file()}
+        return self._with_record(self._places())
+
+    def _with_record(self, names: Iterable[str]) -> set[str]:
+        return {name for name in names if (self.folder / name / RECORD).is_file()}
 
     def _places(self) -> set[str]:
         if not self.folder.is_dir():
@@ -103,6 +109,16 @@ class RunStore:
             names = [entry.name for entry in entries if entry.name.endswith(ENDING) and entry.name[0] != "."]
         return [self.folder / name for name in sorted(names)]
 
+    def _archived(self) -> Iterator[Contents]:
+        """What is in the archives."""
+        for path in self.archives():
+            try:
+                yield read_archive(path)
+            except UserError:
+                if path.exists():
+                    raise
+                # It has been unpacked since the look.
+
     def file(self, digest: str, name: str) -> bytes | None:
         """A file of a record, from its folder or else from an archive; None if there is none.
 
@@ -111,14 +127,17 @@ class RunStore:
             OSError: the file cannot be read.
         """
         folder = self.folder / digest
-        if (folder / RECORD).is_file():
-            with suppress(FileNotFoundError):
-                return (folder / name).read_bytes()
+        for _ in range(2):  # it may be unpacked after the look at its folder
             if (folder / RECORD).is_file():
-                return None
-            # It has been packed since the look.
-        found = (contents[digest].get(name) for contents in map(read_archive, self.archives()) if digest in contents)
-        return next(found, None)
+                with suppress(FileNotFoundError):
+                    return (folder / name).read_bytes()
+                if (folder / RECORD).is_file():
+                    return None
+                # It has been packed since the look.
+            for contents in self._archived():
+                if digest in contents:
+                    return contents[digest].get(name)
+        return None
 
     def require_writable(self) -> None:
         """Makes the folder, and refuses one in which no record could be left, before the work that would be lost.

@@ -197,6 +197,40 @@ def test_an_answer_lost_on_the_network_is_no_refusal(mine: Leases, monkeypatch: 
     assert mine.take(["a"])
 
 
+def test_a_lease_given_back_between_two_looks_is_not_taken(
+    mine: Leases, other: Leases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows why it was given back; a moment later it can be taken."""
+
+    def late(source: Path, target: Path) -> None:
+        raise FileExistsError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.os, "link", late)
+        assert not mine.take(["a"])
+    assert mine.take(["a"])
+
+
+def test_who_was_taken_for_dead_goes_on(tmp_path: Path) -> None:
+    """Paused for so long that somebody has removed its file; of its leases one was taken over."""
+    with Leases(tmp_path, expiry=1e-9) as mine:
+        mine._end.set()  # the heart stands still
+        assert mine.take(["a", "b"])
+        (own,) = tmp_path.glob(".owner-*")
+        own.unlink()
+        (tmp_path / "b.0").unlink()
+        make_foreign(tmp_path, "b")
+        os.utime(tmp_path / "a.0", (0, 0))
+        mine._touch()
+        assert (tmp_path / "a.0").stat().st_mtime > 0  # its lease lives again
+        own.unlink()
+        mine.release(["a"])
+        assert mine.take(["c"])
+        assert (tmp_path / "c.0").samefile(own)
+    assert names(tmp_path) == ["b.0"]
+    assert list(tmp_path.glob(".owner-*")) == []
+
+
 def test_without_proc_a_process_is_asked_whether_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "exists", lambda path: False)
     assert module._started(os.getpid()) == ""

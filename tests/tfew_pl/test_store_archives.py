@@ -246,6 +246,51 @@ def test_a_record_that_is_packed_while_it_is_read_is_read_from_there(
     assert store.file(RTE.digest, "no such file") is None
 
 
+@pytest.mark.parametrize("listed", [True, False], ids=["before the listing", "behind it"])
+def test_a_record_that_is_unpacked_while_it_is_looked_for_is_there(
+    store: RunStore, made: Made, monkeypatch: pytest.MonkeyPatch, listed: bool
+) -> None:
+    store.save(made(RTE))
+    content = store.file(RTE.digest, LOSSES)
+
+    def late(of: RunStore) -> list[Path]:
+        """Lists the archives, and unpacks before or after."""
+        monkeypatch.setattr(RunStore, "archives", archives)
+        before = archives(of)
+        unpack(store, "some")
+        return before if listed else archives(of)
+
+    archives = RunStore.archives
+    looks: list[Callable[[], object]] = [
+        lambda: RTE in store,
+        lambda: store.digests() == {RTE.digest},
+        lambda: store.file(RTE.digest, LOSSES) == content,
+    ]
+    for look in looks:
+        pack(store, "some", [RTE.digest])
+        monkeypatch.setattr(RunStore, "archives", late)
+        assert look()
+        assert RunStore.archives is archives
+
+
+def test_a_record_that_a_network_shows_late_is_there(
+    store: RunStore, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS: what was not there a moment ago stays so until its folder is listed."""
+    store.save(made(RTE))
+    is_file, fresh = Path.is_file, False
+
+    def listed(of: RunStore) -> list[Path]:
+        nonlocal fresh
+        fresh = True
+        return archives(of)
+
+    archives = RunStore.archives
+    monkeypatch.setattr(RunStore, "archives", listed)
+    monkeypatch.setattr(Path, "is_file", lambda path: fresh and is_file(path))
+    assert RTE in store
+
+
 def test_a_store_that_is_read_only_is_one_message(store: RunStore, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     store.save(made(RTE))
 
