@@ -10,7 +10,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from tfew_pl import environment
 from tfew_pl.processes import of_all_processes
 from tfew_pl.spec import RunSpec
 from tfew_pl.tensor_file import read_tensor_file
@@ -33,7 +32,7 @@ class Checkpoint(pl.Callback):
 
     Of several processes, each has random numbers of its own, all of which are kept, and the first one writes.
 
-    What was kept by other versions, or with other threads, is not taken up: its numbers would be others.
+    What was kept by other versions, or with other threads, is not taken up: its numbers would be others; see `require`.
 
     Args:
         folder: made when the first state is kept.
@@ -45,6 +44,7 @@ class Checkpoint(pl.Callback):
         self._runs = [spec.digest for spec in specs]
         self._path = folder / f"{hashlib.sha256(' '.join(self._runs).encode()).hexdigest()[:16]}.safetensors"
         self._every = every
+        self._circumstances: dict[str, Any] = {}
         self._state: dict[str, Any] = {}
         self._tensors: dict[str, Tensor] = {}
         self._kept = 0
@@ -61,9 +61,15 @@ class Checkpoint(pl.Callback):
         """That they took."""
         return float(self._state.get("seconds", 0.0))
 
-    def require_processes(self, number: int) -> None:
-        """Takes up only what as many processes have kept: others divide the batches otherwise, and round so."""
-        if self._state.get("processes", 1) != number:
+    def require(self, circumstances: Mapping[str, Any]) -> None:
+        """Takes up only what was kept in the same circumstances, and keeps these beside what is kept from now on.
+
+        Args:
+            circumstances: all on which the last digits of the training depend beside its runs, and its records will
+                say; JSON.
+        """
+        self._circumstances = dict(circumstances)
+        if self._state.get("made") != self._circumstances:
             self._state, self._tensors = {}, {}
 
     def forget(self) -> None:
@@ -76,7 +82,7 @@ class Checkpoint(pl.Callback):
             # Whoever was killed may still be at work for a moment, and replace the file or remove it.
             metadata, tensors = read_tensor_file(self._path)
             state = json.loads(metadata.get("tfew_pl", "{}"))
-            if state.get("format") == FORMAT and state["runs"] == self._runs and state["made"] == _circumstances():
+            if state.get("format") == FORMAT and state["runs"] == self._runs:
                 self._state, self._tensors = state, tensors
         except (FileNotFoundError, SafetensorError, ValueError, KeyError):
             return  # it was never kept, or its disk was full
@@ -157,9 +163,8 @@ class Checkpoint(pl.Callback):
         header = {
             "format": FORMAT,
             "runs": self._runs,
-            "made": _circumstances(),
+            "made": self._circumstances,
             "step": self._kept,
-            "processes": trainer.world_size,
             "seconds": self.seconds + time.perf_counter() - self._start,
             "optimizer": plain,
             "groups": [{key: value for key, value in g.items() if key != "params"} for g in state["param_groups"]],
@@ -183,9 +188,3 @@ def runs_of(path: Path) -> list[str]:
             return list(json.loads((file.metadata() or {})["tfew_pl"])["runs"])
     except (OSError, SafetensorError, ValueError, KeyError):
         return []
-
-
-def _circumstances() -> dict[str, Any]:
-    """All on which the last digits of a training depend, and its record will say of itself."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return environment.describe(device)

@@ -36,6 +36,7 @@ from tfew_pl.resume import Checkpoint
 from tfew_pl.spec import RunSpec
 from tfew_pl.strategies import check_sharding, is_sharded, load_for, shard_for
 from tfew_pl.trainer import make_trainer, micro_batch
+from tfew_pl.training_log import TrainingLog
 
 _SEEDS_APART = 1_000_003
 """Between the random numbers of the devices, with which dropout drops other activations on each."""
@@ -97,63 +98,70 @@ def run_group(
     if len(keys) > 1 or None in keys:
         labels = "; ".join(spec.label() for spec in specs)
         raise ValueError(f"runs that are trained together must have one model_key: {labels}")
-    step = checkpoint.step if checkpoint else 0
-    with log.open({spec.digest: spec.identity() for spec in specs}, step) as training_log:
-        callbacks = [*([checkpoint] if checkpoint else []), training_log]
-        records = _run_together(specs, progress, trainer, checkpoint, callbacks)
-        for slot, record in enumerate(records):
-            training_log.write(slot, accuracies(record), record.spec.recipe.steps if record.spec.trains else 0)
+    opened = {spec.digest: spec.identity() for spec in specs}
+    if specs[0].method in registered_classifiers():
+        if trainer:
+            raise UserError(f"method {specs[0].method} has a trainer of its own, without {', '.join(trainer)}")
+        with log.open(opened) as training_log:
+            return _logged([run_classifier(specs[0], progress)], training_log)
+    with quiet_lightning(), torch.random.fork_rng():
+        lightning = make_trainer(specs[0].recipe, specs[0].precision, progress, trainer)
+        _check(specs, lightning)
+        if checkpoint is not None:
+            checkpoint.require(_circumstances(specs[0], lightning))
+            _callbacks(lightning).append(checkpoint)
+        with log.open(opened, checkpoint.step if checkpoint else 0) as training_log:
+            _callbacks(lightning).append(training_log)
+            return _logged(_run_together(specs, lightning, checkpoint), training_log)
+
+
+def _logged(records: list[RunRecord], training_log: TrainingLog) -> list[RunRecord]:
+    for slot, record in enumerate(records):
+        training_log.write(slot, accuracies(record), record.spec.recipe.steps if record.spec.trains else 0)
     return records
 
 
-def _run_together(
-    specs: Sequence[RunSpec],
-    progress: Progress | None,
-    trainer: Mapping[str, Any] | None,
-    checkpoint: Checkpoint | None,
-    callbacks: Sequence[Callback],
-) -> list[RunRecord]:
+def _circumstances(spec: RunSpec, trainer: pl.Trainer) -> dict[str, Any]:
+    """All on which the last digits of a training depend beside its spec, as its record says it."""
+    described = environment.describe(trainer.strategy.root_device)
+    described["precision"] = trainer.precision
+    if trainer.world_size > 1:
+        described["devices"] = trainer.world_size
+    if spec.trains and _is_compiled(trainer):
+        described["compiled"] = True
+    return described
+
+
+def _run_together(specs: Sequence[RunSpec], lightning: pl.Trainer, checkpoint: Checkpoint | None) -> list[RunRecord]:
     """What `run_group` says, of resolved specs of one `model_key`."""
     spec = specs[0]
-    if spec.method in registered_classifiers():
-        if trainer:
-            raise UserError(f"method {spec.method} has a trainer of its own, without {', '.join(trainer)}")
-        return [run_classifier(spec, progress)]
-    with quiet_lightning(), torch.random.fork_rng():
-        lightning = make_trainer(spec.recipe, spec.precision, progress, trainer)
-        _check(specs, lightning)
-        peak = PeakMemory()
-        backbone = load_for(lightning, spec.backbone, spec.precision)
-        digest = backbone_digest(backbone.model)
-        runs = prepare(specs, backbone)
-        with _attached(runs, backbone, lightning) as (adaptation, flops):
-            examples = [in_slot(example, slot) for slot, run in enumerate(runs) for example in run.examples]
-            most = max(len(example.choices) for example in examples)
-            module = TFewModule(backbone.model, adaptation, spec.recipe, most, spec.in_context.combine)
-            draws = [run.draws for run in runs if run.draws is not None]
-            if checkpoint is not None:
-                checkpoint.require_processes(lightning.world_size)
-            data = TFewDataModule(draws, examples, spec.recipe.batch_size, checkpoint.step if checkpoint else 0)
-            torch.manual_seed(spec.seed + _SEEDS_APART * lightning.global_rank)
-            start = time.perf_counter() - (checkpoint.seconds if checkpoint else 0.0)
-            _callbacks(lightning).extend(callbacks)
-            if adaptation is not None:
-                try:
-                    lightning.fit(module, datamodule=data)
-                except DivergedError as error:
-                    raise UserError(
-                        f"{specs[error.slot].label()}: {error}; try a smaller recipe.learning_rate"
-                    ) from error
-            trained_at = time.perf_counter()
-            probes = runs[0].probes  # of its only run: those that learn in context are not grouped
-            if probes is not None:
-                data = TFewDataModule([], _calibrated(examples, probes, module))
-            lightning.test(module, datamodule=data, verbose=False)
-            seconds = (trained_at - start, time.perf_counter() - trained_at)
-            return [
-                _record(run, slot, len(runs), module, backbone, digest, flops[slot], seconds, peak)
-                for slot, run in enumerate(runs)
-            ]
+    peak = PeakMemory()
+    backbone = load_for(lightning, spec.backbone, spec.precision)
+    digest = backbone_digest(backbone.model)
+    runs = prepare(specs, backbone)
+    with _attached(runs, backbone, lightning) as (adaptation, flops):
+        examples = [in_slot(example, slot) for slot, run in enumerate(runs) for example in run.examples]
+        most = max(len(example.choices) for example in examples)
+        module = TFewModule(backbone.model, adaptation, spec.recipe, most, spec.in_context.combine)
+        draws = [run.draws for run in runs if run.draws is not None]
+        data = TFewDataModule(draws, examples, spec.recipe.batch_size, checkpoint.step if checkpoint else 0)
+        torch.manual_seed(spec.seed + _SEEDS_APART * lightning.global_rank)
+        start = time.perf_counter() - (checkpoint.seconds if checkpoint else 0.0)
+        if adaptation is not None:
+            try:
+                lightning.fit(module, datamodule=data)
+            except DivergedError as error:
+                raise UserError(f"{specs[error.slot].label()}: {error}; try a smaller recipe.learning_rate") from error
+        trained_at = time.perf_counter()
+        probes = runs[0].probes  # of its only run: those that learn in context are not grouped
+        if probes is not None:
+            data = TFewDataModule([], _calibrated(examples, probes, module))
+        lightning.test(module, datamodule=data, verbose=False)
+        seconds = (trained_at - start, time.perf_counter() - trained_at)
+        return [
+            _record(run, slot, len(runs), module, backbone, digest, flops[slot], seconds, peak)
+            for slot, run in enumerate(runs)
+        ]
 
 
 def _callbacks(trainer: pl.Trainer) -> list[Callback]:
@@ -247,13 +255,8 @@ def _record(
     table = module.predictions.table(slot)
     content = None if adaptation is None else to_bytes(adaptation, spec.method, digest, slot)
     trainer = module.trainer
-    described = environment.describe(trainer.strategy.root_device)
-    described["precision"] = trainer.precision
+    described = _circumstances(spec, trainer)
     described["backbone"] = {"digest": digest, "dtype": str(backbone.model.dtype).removeprefix("torch.")}
-    if trainer.world_size > 1:
-        described["devices"] = trainer.world_size
-    if spec.trains and _is_compiled(trainer):
-        described["compiled"] = True
     if slots > 1:
         described["group"] = {"runs": slots, "seconds": "those of all runs, divided by their number"}
     return RunRecord(

@@ -1,6 +1,6 @@
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 
 from tfew_pl import resume as module
+from tfew_pl import run as run_module
 from tfew_pl.recipe import Recipe
 from tfew_pl.record import RunRecord
 from tfew_pl.resolve import resolve
@@ -135,31 +136,36 @@ def test_the_file_is_json_and_tensors_and_says_whose_it_is(backbone_folder: Path
     assert runs_of(path) == []
 
 
-def test_what_is_not_of_this_training_is_not_taken_up(
-    backbone_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_not_of_this_training_is_not_taken_up(backbone_folder: Path, tmp_path: Path) -> None:
     specs = [make(backbone_folder)]
     killed_in(specs, tmp_path, "training", 0.5)
     (path,) = tmp_path.iterdir()
     assert Checkpoint(tmp_path, specs, EVERY).step == 4
     assert Checkpoint(tmp_path, [make(backbone_folder, seed=1)], EVERY).step == 0
     assert Checkpoint(tmp_path, [*specs, make(backbone_folder, seed=1)], EVERY).step == 0
-    with monkeypatch.context() as patch:
-        patch.setattr(module.torch, "get_num_threads", lambda: 64)
-        assert Checkpoint(tmp_path, specs, EVERY).step == 0
     for damage in (path.read_bytes()[:-10], b"", b"nothing"):
         path.write_bytes(damage)
         assert Checkpoint(tmp_path, specs, EVERY).step == 0
 
 
-def test_what_another_number_of_devices_has_kept_is_not_taken_up(backbone_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", ["", "threads", "compiled", "device"])
+def test_what_was_kept_in_other_circumstances_is_not_taken_up(
+    backbone_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    """Its last digits are others, of which the record would not say."""
     specs = [make(backbone_folder)]
     killed_in(specs, tmp_path, "training", 0.5)
+    changed: dict[str, Callable[[], None]] = {
+        "threads": lambda: monkeypatch.setattr(torch, "get_num_threads", lambda: 64),
+        "compiled": lambda: monkeypatch.setattr(run_module, "_is_compiled", lambda trainer: True),
+        "device": lambda: monkeypatch.setattr("tfew_pl.environment.platform.machine", lambda: "another"),
+    }
     checkpoint = Checkpoint(tmp_path, specs, EVERY)
-    checkpoint.require_processes(1)
     assert checkpoint.step == 4
-    checkpoint.require_processes(2)
-    assert (checkpoint.step, checkpoint.seconds) == (0, 0)
+    if other:
+        changed[other]()
+    run_group(specs, trainer=CPU, checkpoint=checkpoint)
+    assert checkpoint.step == (0 if other else 4)  # where it began
 
 
 def test_a_full_disk_is_not_silent_and_leaves_the_state_before(
