@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -16,6 +17,9 @@ from tfew_pl.tasks.schema import TEXT, conform
 from tfew_pl.tasks.task import UNLABELED, Row, Task
 
 __all__ = ["HUB", "POCKET", "TaskData", "load_data"]
+
+_SHARD = re.compile(r"-\d+-of-\d+$")
+"""How the name of one of several files of a split ends."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +97,19 @@ def _real_rows(task: Task, split: str, folder: Path | None) -> list[Row]:
 
 
 def _files_in(task: Task, split: str, folder: Path) -> list[Path]:
-    """A split's files in a user's folder: under the dataset's id as on the hub, or under the task's name."""
+    """A split's files in a user's folder: under the dataset's id as on the hub, or under the task's name.
+
+    Raises:
+        UserError: there are several, and they are no numbered shards: a copy would count twice.
+    """
     patterns = [f"{task.hub.id}/{pattern}" for pattern in task.hub.patterns(split)]
     patterns += [f"{task.name}/{task.hub.by_hand_files[split]}"] if split in task.hub.by_hand_files else []
     patterns += [f"{task.name}/{split}{shard}.{ending}" for ending in FORMATS for shard in ("", "-*")]
-    return next((found for pattern in patterns if (found := sorted(folder.glob(pattern)))), [])
+    found = next((found for pattern in patterns if (found := sorted(folder.glob(pattern)))), [])
+    if len(found) > 1 and not all(_SHARD.search(path.stem) for path in found):
+        names = ", ".join(path.name for path in found)
+        raise UserError(f"task {task.name}: {found[0].parent} has several files of one split, {names}: leave one there")
+    return found
 
 
 def _files_from_hub(task: Task, split: str, folder: Path | None) -> list[Path]:

@@ -45,7 +45,7 @@ def _separated(separator: str) -> Callable[[Path], list[dict[str, Any]]]:
                 if len(set(header)) < len(header):
                     raise UserError(f"{path}: a heading stands twice in {', '.join(header)}")
                 rows = []
-                for values in reader:
+                for values in filter(None, reader):  # blank lines are none
                     if len(values) != len(header):
                         raise UserError(
                             f"{path}, line {reader.line_num}: {len(values)} values under {len(header)} headings"

@@ -120,6 +120,19 @@ def test_shards_are_read_in_order(hub_tree: Path, tmp_path: Path) -> None:
     assert [row["premise"] for row in load_data("rte", str(tmp_path)).train] == whole["premise"]
 
 
+def test_copies_of_a_file_are_not_read_as_one(tmp_path: Path) -> None:
+    for name in ("cloze_test_val__spring2016 - a.csv", "cloze_test_val__spring2016 - a (1).csv"):
+        write(tmp_path, "InputStoryid\n", f"story_cloze/{name}")
+    with pytest.raises(UserError, match=r"has several files of one split, .* \(1\).csv, .*: leave one there"):
+        load_data("story_cloze", str(tmp_path))
+
+
+def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
+    write(tmp_path, HEAD + "a,b,0\n\nc,d,1\n\n")
+    write(tmp_path, HEAD + "a,b,0\n", "rte/validation.csv")
+    assert [row["premise"] for row in load_data("rte", str(tmp_path)).train] == ["a", "c"]
+
+
 def write(folder: Path, content: str | bytes, name: str = "rte/train.csv") -> None:
     file = folder / name
     file.parent.mkdir(exist_ok=True)

@@ -22,7 +22,7 @@ ID, LABEL = "ID", "Label"
 SHOTS = 50
 """Training examples of every task; there are no others."""
 INPUT_TOKENS = 1024
-"""Longest input: fields are cut at `FIELD_CHARACTERS`, and then an instruction with 77 labels fits beside them."""
+"""Longest input: fields are cut at `FIELD_CHARACTERS`, and then our instructions fit beside them, 77 labels too."""
 FIELD_CHARACTERS = 2048
 """Longest field, as in P3's templates."""
 Variant = Literal["paper", "release"]
@@ -97,7 +97,8 @@ class RaftTask(Task):
     def recipe(self) -> Mapping[str, Any]:
         """Banking77 trains without L_UL, whose 77 choices take much memory; in the release, without L_LN too.
 
-        The release trains on RAFT with batches of one, eight accumulated, so that no batch is incomplete.
+        The release trains on RAFT with batches of one, eight accumulated, so that nothing is left out of a pass: it
+        ends there with a step of the two examples that are left, and ours goes on into the next one.
         """
         batches: dict[str, Any] = {} if self.variant == "paper" else {"accumulate": 8, "drop_last": False}
         if self.name != "banking_77":
