@@ -1,5 +1,6 @@
 """How many processors and GPUs there are, found without loading torch."""
 
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -13,7 +14,9 @@ def processors() -> int:
 
 
 def visible_gpus() -> list[str]:
-    """The NVIDIA GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them."""
+    """The NVIDIA GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them; none if PyTorch uses none."""
+    if _torch_version().endswith("+cpu"):
+        return []
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
@@ -26,6 +29,10 @@ def visible_gpus() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return found.stdout.split()
+
+
+def _torch_version() -> str:
+    return importlib.metadata.version("torch")
 
 
 def thread_environment(threads: int) -> dict[str, str]:

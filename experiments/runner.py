@@ -54,6 +54,7 @@ def do_runs(
     launcher: Launcher,
     observe: Callable[[Event], None],
     expiry: float = EXPIRY_SECONDS,
+    since: float | None = None,
 ) -> Summary:
     """Has a launcher do the runs that have no record. One that fails does not keep the others from being done.
 
@@ -65,6 +66,7 @@ def do_runs(
         launcher: who does it.
         observe: told everything that happens.
         expiry: seconds without a sign of life after which a runner on another machine is taken for dead.
+        since: a run that has failed since then, by the clock of the store's disk, is not tried again; None for now.
 
     Raises:
         UnwritableStoreError: the store takes no more records.
@@ -74,7 +76,7 @@ def do_runs(
     failures = Failures(store.folder)
     try:
         with Leases(store.folder / LEASES, expiry) as leases:
-            queue = WorkQueue(groups, store, leases, failures, store.digests())
+            queue = WorkQueue(groups, store, leases, failures, store.digests(), since)
             with closing(launcher.execute(queue)) as events:
                 for event in events:
                     if isinstance(event, Finished) and event.run.spec not in store:

@@ -48,16 +48,24 @@ class WorkQueue:
         groups: of the whole grid.
         store: of the records.
         leases: of this runner, in the store.
-        failures: of the store; a run that failed since this runner started is not tried again.
+        failures: of the store.
         finished: digests of the runs whose records were there at the start.
+        since: a run that has failed since then is not tried again; None for when this runner started.
     """
 
     def __init__(
-        self, groups: Sequence[Group], store: RunStore, leases: Leases, failures: Failures, finished: set[str]
+        self,
+        groups: Sequence[Group],
+        store: RunStore,
+        leases: Leases,
+        failures: Failures,
+        finished: set[str],
+        since: float | None = None,
     ) -> None:
         self.store = store
         self.failures = failures
         self._leases = leases
+        self.since = leases.started if since is None else since
         # A run is reported once: here while it has not been.
         self._unreported = {
             run.spec.digest: run for group in groups for run in group if run.spec.digest not in finished
@@ -132,7 +140,7 @@ class WorkQueue:
             except UserError as error:
                 return Failed(run, None, str(error), 0.0, self.store.path(run.spec))
             return FinishedElsewhere(run, accuracy)
-        failure = self.failures.get(run.spec.digest, self._leases.started)
+        failure = self.failures.get(run.spec.digest, self.since)
         if failure is None:
             return None
         return Failed(run, None, failure.reason, failure.seconds, Path(failure.log))
@@ -143,5 +151,5 @@ class WorkQueue:
             for run in group
             if run.spec.digest in self._unreported
             and not known(run.spec)
-            and self.failures.get(run.spec.digest, self._leases.started) is None
+            and self.failures.get(run.spec.digest, self.since) is None
         )

@@ -78,7 +78,7 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="KEY=VALUE",
-            help="gpus (of a runner); Ray's address; submitit's for Slurm, such as slurm_partition, timeout_min.",
+            help="gpus (of a runner, 1 or 0); Ray's address; submitit's for Slurm: slurm_partition, timeout_min, …",
             rich_help_panel=HOW,
         ),
     ] = None,

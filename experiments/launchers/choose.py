@@ -1,6 +1,7 @@
 """The launcher that the command line asks for."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -99,6 +100,8 @@ def choose_launcher(
     if how.workers is None:
         raise UserError(f"--launcher {how.launcher}: say with --workers how many runners to start")
     threads, gpus = how.threads or 1, options.pop("gpus", 0)
+    if gpus not in (0, 1):
+        raise UserError(f"--launcher-option gpus={gpus}: a runner uses one GPU or none; start more --workers")
     count = min(how.workers, left)
     errand = Errand(tuple(groups), store, job(threads), threads, how.retries)
     remote = RemoteRunners(_cluster(how.launcher, store, threads, gpus, options), errand, count)
@@ -124,5 +127,14 @@ def _options(texts: Sequence[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not key or not equals:
             raise UserError(f"--launcher-option {text}: expected KEY=VALUE")
-        options[key] = int(value) if value.isdecimal() else value
+        options[key] = _number(value)
     return options
+
+
+def _number(text: str) -> int | float | str:
+    """The number that a text writes; an account's name that begins with 0 stays a text."""
+    for kind in (int, float) if text[:1].isdigit() else ():
+        with suppress(ValueError):
+            if str(number := kind(text)) == text:
+                return number
+    return text

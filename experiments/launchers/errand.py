@@ -1,6 +1,8 @@
 """What is sent to another machine: a runner of the same grid on the same store."""
 
-from dataclasses import dataclass
+from contextlib import chdir, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from experiments.display import LineDisplay
 from experiments.groups import Group
@@ -8,6 +10,7 @@ from experiments.job import Job
 from experiments.launchers.local import LocalWorkers
 from experiments.placement import placement
 from experiments.runner import do_runs, prepare
+from experiments.signals import interrupted_by_termination
 from tfew_pl.leases import EXPIRY_SECONDS
 from tfew_pl.store import LOGS, RunStore
 
@@ -26,14 +29,22 @@ class Errand:
     threads: int
     retries: int
     expiry: float = EXPIRY_SECONDS
+    since: float | None = None
+    """A run that has failed since then, by the clock of the store's disk, is not tried again; None for the start of
+    this runner.
+    """
+    folder: Path = field(default_factory=Path.cwd)
+    """To which relative paths in the runs' specs belong."""
 
     def __call__(self) -> int:
-        """Returns how many runs it did."""
+        """Returns how many runs it did. A batch system that ends it gives it time to give its leases back."""
         from rich.console import Console
 
         prepare(self.store)
         place = placement(1, self.threads, 1)
         launcher = LocalWorkers(self.job, place.environments, self.store.folder / LOGS, self.retries)
         runs = [run for group in self.groups for run in group]
-        with LineDisplay(runs, 1, Console(width=1000, highlight=False, color_system=None)) as display:
-            return do_runs(self.groups, self.store, launcher, display, self.expiry).finished
+        display = LineDisplay(runs, 1, Console(width=1000, highlight=False, color_system=None))
+        here = chdir(self.folder) if self.folder.is_dir() else nullcontext()
+        with interrupted_by_termination(), here, display:
+            return do_runs(self.groups, self.store, launcher, display, self.expiry, self.since).finished

@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from experiments.launchers.errand import Errand
@@ -42,12 +43,25 @@ class RayCluster:
                 ray.init(
                     address=self._address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False
                 )
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                raise LauncherError(f"no Ray cluster at {self._address}: {str(error).splitlines()[0]}") from error
+            except Exception as error:  # a plain one, where a cluster of this machine does not start in time
+                where = f"no Ray cluster at {self._address}" if self._address else "no Ray cluster starts here"
+                raise LauncherError(f"{where}: {(str(error).splitlines() or [type(error).__name__])[0]}") from error
             self._began = True
+        self._check_room(ray.nodes())
         shared = ray.put(errand)
         task = ray.remote(_do).options(**self._needs)
         self._runners = [task.remote(shared) for _ in range(count)]
+
+    def _check_room(self, nodes: Iterable[Mapping[str, Any]]) -> None:
+        """Refuses runners for which no node is large enough: Ray would wait for one."""
+        rooms = [node["Resources"] for node in nodes if node["Alive"]]
+        for resource, what, needed in (("CPU", "processors", "num_cpus"), ("GPU", "GPUs", "num_gpus")):
+            most = max((room.get(resource, 0) for room in rooms), default=0)
+            if most < self._needs[needed]:
+                raise LauncherError(
+                    f"a runner needs {self._needs[needed]} {what}, and the cluster's nodes have at most {most:g}: "
+                    "see --threads and --launcher-option gpus"
+                )
 
     def running(self) -> int:
         """How many have not ended."""

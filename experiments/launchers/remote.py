@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 from experiments.events import Event, Started
@@ -62,7 +63,7 @@ class RemoteRunners:
             LauncherError: no runner is left, and runs are.
         """
         shown: dict[str, set[str]] = {}
-        self._cluster.start(self._errand, self._count)
+        self._cluster.start(replace(self._errand, since=queue.since), self._count)
         try:
             while queue.open:
                 left = self._cluster.running()

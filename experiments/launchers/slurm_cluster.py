@@ -15,6 +15,11 @@ MINUTES = 24 * 60
 """Time limit of a job, if the options say no other; the command can be given again, and goes on."""
 
 
+_GIVE_TIME = "trap '' TERM"
+"""When a job is cancelled or its time is up, everything in it is told to end. Were the shell to end at once, Slurm may
+kill the rest before the runner has given its leases back."""
+
+
 class SlurmCluster:
     """The Slurm of this machine.
 
@@ -22,7 +27,8 @@ class SlurmCluster:
         folder: for the jobs' scripts, pickled calls and logs; on the shared file system.
         threads: processors of a runner.
         gpus: of a runner.
-        options: submitit's, such as `slurm_partition`, `slurm_account`, `timeout_min`, `mem_gb`.
+        options: submitit's, such as `slurm_partition`, `slurm_account`, `timeout_min`, `mem_gb`; `slurm_setup` is a
+            line of shell.
 
     Raises:
         UserError: submitit or Slurm is not installed.
@@ -34,8 +40,17 @@ class SlurmCluster:
         if shutil.which("sbatch") is None:
             raise UserError("--launcher slurm needs Slurm: there is no sbatch on this machine")
         self._folder = folder
-        self._needs = {"timeout_min": MINUTES, "cpus_per_task": threads, **({"gpus_per_node": gpus} if gpus else {})}
-        self._options = dict(options or {})
+        options = dict(options or {})
+        setup = [_GIVE_TIME, *([options.pop("slurm_setup")] if "slurm_setup" in options else [])]
+        self._parameters = {
+            "name": "tfew",
+            "timeout_min": MINUTES,
+            "cpus_per_task": threads,
+            **({"gpus_per_node": gpus} if gpus else {}),
+            "slurm_use_srun": False,
+            "slurm_setup": setup,
+            **options,
+        }
         self._jobs: list[Any] = []
 
     def start(self, errand: Errand, count: int) -> None:
@@ -44,13 +59,10 @@ class SlurmCluster:
 
         executor = submitit.AutoExecutor(folder=self._folder, cluster="slurm")
         try:
-            executor.update_parameters(
-                name="tfew", slurm_array_parallelism=count, slurm_use_srun=False, **{**self._needs, **self._options}
-            )
-        except (NameError, AssertionError) as error:
-            raise UserError(f"--launcher-option: {str(error).splitlines()[0]}") from error
-        try:
+            executor.update_parameters(**{"slurm_array_parallelism": count, **self._parameters})
             self._jobs = executor.map_array(_do, [errand] * count)
+        except (NameError, AssertionError, TypeError, ValueError) as error:  # of names, and of values
+            raise UserError(f"--launcher-option: {str(error).splitlines()[0]}") from error
         except (submitit.core.utils.FailedJobError, subprocess.CalledProcessError, OSError) as error:
             raise LauncherError(f"Slurm takes no jobs: {str(error).strip().splitlines()[-1]}") from error
 

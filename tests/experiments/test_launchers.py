@@ -5,7 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from experiments.launchers.local import LocalWorkers
 from experiments.launchers.remote import RemoteRunners
 from experiments.runner import Summary, do_runs, prepare
 from tfew_pl.errors import UserError
+from tfew_pl.leases import holders
 from tfew_pl.spec import RunSpec
 from tfew_pl.store import RunStore
 
@@ -115,6 +117,81 @@ def test_slurm_does_the_runs_as_an_array(fakes: Any, slurm: None, tmp_path: Path
 
 
 @pytest.mark.cluster
+def test_runners_that_slurm_ends_give_their_leases_back(fakes: Any, slurm: None, tmp_path: Path) -> None:
+    from experiments.launchers.slurm_cluster import SlurmCluster
+
+    store = tmp_path / "store"
+    prepare(RunStore(store))
+    cluster = SlurmCluster(tmp_path / "jobs", threads=1, options={"timeout_min": 5})
+    cluster.start(errand(store, fakes.FakeJob(store, "succeeds", 60)), 1)
+
+    def wait_for(what: Callable[[], bool]) -> None:
+        end = time.monotonic() + 60
+        while not what() and time.monotonic() < end:
+            time.sleep(0.1)
+        assert what()
+
+    wait_for(lambda: any("output of" in log.read_text() for log in (store / "logs").iterdir()))  # a worker is at work
+    assert holders(store / "leases")
+    cluster.stop()
+    wait_for(lambda: not holders(store / "leases"))  # of the living
+    assert list((store / "leases").iterdir()) == []
+
+
+@pytest.fixture
+def submitted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
+    """Has an array submitted to a Slurm that only writes down what it is given, and returns the script."""
+    pytest.importorskip("submitit")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    script = tools / "sbatch"
+    script.write_text(f'#!/bin/sh\ncp "$1" {tmp_path}/script\necho "Submitted batch job 7"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+
+    def submit(job: Any, *options: str) -> str:
+        how = How("slurm", options, workers=2)
+        chosen = choose_launcher(how, GROUPS, 8, RunStore(tmp_path / "store"))
+        assert isinstance(chosen.launcher, RemoteRunners)
+        chosen.launcher._cluster.start(errand(tmp_path / "store", job), 2)
+        return (tmp_path / "script").read_text()
+
+    return submit
+
+
+def test_options_reach_slurm_as_they_are(fakes: Any, submitted: Callable[..., str], tmp_path: Path) -> None:
+    options = ("name=mine", "slurm_account=0042", "slurm_setup=module load cuda", "mem_gb=1.5", "timeout_min=7")
+    script = submitted(fakes.FakeJob(tmp_path), *options)
+    lines = script.splitlines()
+    for expected in ("--job-name=mine", "--account=0042", "--mem=1536MB", "--time=7"):
+        assert f"#SBATCH {expected}" in lines
+    assert lines.index("trap '' TERM") < lines.index("module load cuda")
+
+
+@pytest.mark.parametrize("option", ["slurm_additional_parameters=x", "mem_gb=much", "no_such=1"])
+def test_an_option_that_submitit_refuses_is_one_message(
+    fakes: Any, submitted: Callable[..., str], tmp_path: Path, option: str
+) -> None:
+    with pytest.raises(UserError, match=r"^--launcher-option: .*") as caught:
+        submitted(fakes.FakeJob(tmp_path), option)
+    assert "\n" not in str(caught.value)
+
+
+def test_ray_waits_for_no_node_that_is_too_small() -> None:
+    pytest.importorskip("ray")
+    from experiments.launchers.ray_cluster import RayCluster
+
+    nodes = [{"Alive": True, "Resources": {"CPU": 4.0}}, {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 1.0}}]
+    RayCluster(threads=4)._check_room(nodes)
+    for cluster, message in (
+        (RayCluster(threads=5), "needs 5 processors, and the cluster's nodes have at most 4"),
+        (RayCluster(threads=1, gpus=1), "needs 1 GPUs, and the cluster's nodes have at most 0"),
+    ):
+        with pytest.raises(LauncherError, match=message):
+            cluster._check_room(nodes)
+
+
+@pytest.mark.cluster
 def test_runners_that_die_in_slurm_end_the_grid_with_the_reason(fakes: Any, slurm: None, tmp_path: Path) -> None:
     from experiments.launchers.slurm_cluster import SlurmCluster
 
@@ -151,6 +228,38 @@ def test_an_errand_is_a_runner(fakes: Any, tmp_path: Path) -> None:
     assert (summary.elsewhere, summary.failures, cluster.stopped) == (8, (), True)
 
 
+def test_relative_paths_are_those_of_who_sent_the_errand(
+    fakes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sender").mkdir()
+    monkeypatch.chdir(tmp_path / "sender")
+    sent = errand(tmp_path / "store", fakes.FakeJob(Path("../store")))
+    monkeypatch.chdir(tmp_path)
+    assert sent() == 8
+    assert Path.cwd() == tmp_path
+    assert RunStore(tmp_path / "store").digests() == {run.spec.digest for run in RUNS}
+
+
+def test_a_runner_that_starts_late_tries_no_failure_again(fakes: Any, tmp_path: Path) -> None:
+    times: list[int] = []
+
+    class Twice(Here):
+        """A second runner starts when the first has ended."""
+
+        def running(self) -> int:
+            for _ in range(2):
+                super().running()
+                times.extend(path.stat().st_mtime_ns for path in (tmp_path / "failures").iterdir())
+            return 0
+
+    job = fakes.FakeJob(tmp_path, "raises")
+    summary, _ = go(Twice(runs=True), errand(tmp_path, job), 1)
+    assert len(summary.failures) == 1
+    assert len(times) > len(set(times)) == 1
+    go(Twice(runs=True), errand(tmp_path, job), 1)
+    assert len(set(times)) == 2  # another command has tried it again, once
+
+
 def test_without_a_runner_the_grid_ends(fakes: Any, tmp_path: Path) -> None:
     cluster = Here(runs=False)
     with pytest.raises(LauncherError, match="no runner is left, and 8 runs are: its node was lost"):
@@ -179,6 +288,8 @@ def test_a_grid_is_not_compiled_without_a_compiler(tmp_path: Path, monkeypatch: 
         (How("ray"), "say with --workers how many"),
         (How("ray", ("partition=gpu",), workers=2), "--launcher-option partition: Ray's options are address and gpus"),
         (How("ray", ("partition",), workers=2), "expected KEY=VALUE"),
+        (How("ray", ("gpus=2",), workers=2), "--launcher-option gpus=2: a runner uses one GPU or none"),
+        (How("ray", ("gpus=0.5",), workers=2), "--launcher-option gpus=0.5: a runner uses one GPU or none"),
         (How("local", ("gpus=1",)), "the local launcher has no options"),
         (How("local", loggers=("tensorbord",)), "did you mean tensorboard"),
     ],

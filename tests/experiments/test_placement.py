@@ -1,5 +1,6 @@
 import pytest
 
+from experiments import devices
 from experiments import placement as module
 from experiments.devices import thread_environment, visible_gpus
 from experiments.placement import placement
@@ -36,5 +37,13 @@ def test_no_more_workers_than_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_visible_gpus_are_those_that_the_environment_names(
     monkeypatch: pytest.MonkeyPatch, value: str, expected: list[str]
 ) -> None:
+    monkeypatch.setattr(devices, "_torch_version", lambda: "2.13.0")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
     assert visible_gpus() == expected
+
+
+def test_a_gpu_that_pytorch_does_not_use_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the variable names: threads, and with them the last digits, would depend on it."""
+    monkeypatch.setattr(devices, "_torch_version", lambda: "2.13.0+cpu")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert visible_gpus() == []
