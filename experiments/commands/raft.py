@@ -143,7 +143,10 @@ def submit(
     settings: Settings = None,
     store: Store = None,
 ) -> None:
-    """Write the folder that is handed in to the leaderboard, from the finished runs of all tasks.
+    """Write the predictions that are handed in to the leaderboard, from the finished runs of all tasks.
+
+    The leaderboard asks for a copy of its template, the repository ought/raft-submission; copy the folder `data` over
+    that of the copy.
 
     Example:
         tfew raft submit --data hub --backbone t0-3b --initial t03b_ia3.safetensors --out submission
@@ -170,10 +173,9 @@ def validate(
         tfew raft validate submission
         tfew raft validate submission --data hub
     """
-    from experiments.raft.submission import check_submission, expected
+    from experiments.raft import submission
 
-    tasks = expected(data)
-    check_submission(folder, tasks)
+    tasks = submission.validate(folder, data)
     rows = sum(len(task.ids) for task in tasks.values())
     typer.echo(f"{folder}: valid, {len(tasks)} tasks, {rows:,} predictions")
 

@@ -10,12 +10,15 @@ from pathlib import Path
 
 from tfew_pl.errors import UserError
 from tfew_pl.record import RunRecord
-from tfew_pl.spec import POCKET
+from tfew_pl.spec import HUB, POCKET, RunSpec
 from tfew_pl.tasks import RAFT_TASKS, task_of
-from tfew_pl.tasks.data import load_data
+from tfew_pl.tasks.data import check_source, load_data
 from tfew_pl.tasks.raft.task import ID, LABEL, SHOTS, RaftTask
 
 FILE = "predictions.csv"
+_MARK = "\ufeff"
+_LONGEST = 20
+"""Characters of an ID in a message."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,13 @@ def expected(data: str) -> dict[str, Expected]:
     """What the files of all tasks must hold.
 
     Args:
-        data: `pocket` for the generated data; anything else stands for the real test sets, whose ids follow those of
-            the 50 training examples.
+        data: `pocket` for the generated data; `hub` or a folder stands for the real test sets, whose ids follow those
+            of the 50 training examples.
+
+    Raises:
+        UserError: it is none of these.
     """
+    check_source(data)
     found = {}
     for name, task in RAFT_TASKS.items():
         labels = task.configured(data, {}).labels
@@ -71,11 +78,14 @@ def write_submission(records: Sequence[RunRecord], folder: Path) -> None:
         folder: made if it is not there; it must not hold predictions yet.
 
     Raises:
-        UserError: a record does not fit, or the folder cannot be written.
+        UserError: a record does not fit, its test set is not that of the leaderboard, or the folder cannot be written.
     """
     target = folder / "data"
     if target.exists():
-        raise UserError(f"{target} is there already: remove it, or give another --out")
+        raise UserError(f"{target} is there already: give another --out, from which files can be copied into it")
+    tasks = expected(records[0].spec.data)
+    for record in records:
+        _check_test_set(record.spec, tasks[record.spec.task])
     contents = {record.spec.task: predictions_csv(record) for record in records}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -84,10 +94,40 @@ def write_submission(records: Sequence[RunRecord], folder: Path) -> None:
                 path = Path(name, "data", task, FILE)
                 path.parent.mkdir(parents=True)
                 path.write_text(content, encoding="utf-8")
-            check_submission(Path(name), expected(records[0].spec.data))
+            check_submission(Path(name), tasks)
             Path(name, "data").rename(target)
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def _check_test_set(spec: RunSpec, known: Expected) -> None:
+    ids = [row[ID] for row in load_data(spec.task, spec.data).evaluation]
+    if sorted(ids) != sorted(known.ids):
+        raise UserError(
+            f"task {spec.task}: the test set from {spec.data} has {len(ids):,} rows of IDs {min(ids)} to {max(ids)}, "
+            f"the leaderboard's has {len(known.ids):,} of {min(known.ids)} to {max(known.ids)}"
+        )
+
+
+def validate(folder: Path, data: str) -> dict[str, Expected]:
+    """Checks a folder as `check_submission` does, and returns what the files of all tasks hold.
+
+    Args:
+        folder: with a folder `data`.
+        data: as for `expected`.
+
+    Raises:
+        UserError: as `check_submission`; of a folder that is valid for other data it says that alone.
+    """
+    tasks = expected(data)
+    try:
+        check_submission(folder, tasks)
+    except UserError:
+        other, what = (HUB, "the real test sets") if data == POCKET else (POCKET, "the generated tasks")
+        if not any(_problems(folder, expected(other))):
+            raise UserError(f"{folder}: valid, but for {what}: give --data {other}") from None
+        raise
+    return tasks
 
 
 def check_submission(folder: Path, tasks: Mapping[str, Expected]) -> None:
@@ -133,9 +173,11 @@ def _problem(path: Path, known: Expected) -> str | None:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         return f", line {line}: not UTF-8"
+    if text.startswith(_MARK):
+        return ", line 1: a byte order mark before the first column; save it as UTF-8 without one"
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    ids, labels = set(known.ids), set(known.labels)
-    seen: dict[int, int] = {}
+    ids, labels = {str(number) for number in known.ids}, set(known.labels)
+    seen: dict[str, int] = {}
     try:
         header = next(reader, None)
         if header != [ID, LABEL]:
@@ -144,27 +186,28 @@ def _problem(path: Path, known: Expected) -> str | None:
             problem = _row_problem(row, ids, labels, known, seen)
             if problem is not None:
                 return f", line {reader.line_num}: {problem}"
-            seen[int(row[0])] = reader.line_num
+            seen[row[0]] = reader.line_num
     except csv.Error as error:
         return f", line {reader.line_num}: not valid CSV ({error})"
     if len(seen) < len(ids):
-        missing = next(number for number in known.ids if number not in seen)
+        missing = next(number for number in known.ids if str(number) not in seen)
         return f", line {reader.line_num}: it ends after {len(seen)} rows, expected {len(ids)}; ID {missing} is missing"
     return None
 
 
 def _row_problem(
-    row: Sequence[str], ids: set[int], labels: set[str], known: Expected, seen: Mapping[int, int]
+    row: Sequence[str], ids: set[str], labels: set[str], known: Expected, seen: Mapping[str, int]
 ) -> str | None:
     if len(row) != 2:
         return f"expected an ID and a label, found {len(row)} cells"
     number, label = row
     if not (number.isascii() and number.isdigit()):
         return f"ID {number!r} is no whole number"
-    if int(number) not in ids:
-        return f"ID {number} is none of the test set's, {min(ids)} to {max(ids)}"
-    if int(number) in seen:
-        return f"ID {number} is there already, in line {seen[int(number)]}"
+    if number not in ids:
+        shown = number if len(number) <= _LONGEST else f"{number[:_LONGEST]}..."
+        return f"ID {shown} is none of the test set's, {min(known.ids)} to {max(known.ids)}"
+    if number in seen:
+        return f"ID {number} is there already, in line {seen[number]}"
     if label not in labels:
         near = get_close_matches(label, known.labels, n=1, cutoff=0.5)
         hint = (

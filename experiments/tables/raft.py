@@ -13,7 +13,7 @@ from experiments.tables.block import Block, Document
 from experiments.tables.cells import MISSING, NONE, NOT_OURS, as_printed
 from experiments.tables.variants import Variant
 from tfew_pl.metrics import macro_f1
-from tfew_pl.spec import POCKET
+from tfew_pl.spec import POCKET, RunSpec
 from tfew_pl.tasks import RAFT_TASKS
 
 SETFIT = "setfit"
@@ -181,10 +181,19 @@ def _notes(table: RaftTable, command: str) -> Iterator[str]:
             "paper's: on RAFT's own test sets, by its leaderboard; T-Few's backbone is T0 (11B). Compare the order "
             "of the methods, not the numbers."
         )
-    if any(spec.method == SETFIT for variant in table.measured for spec in variant.specs):
-        yield (
-            "SetFit reads the texts alone, without instructions or names of classes. Its encoder knows real English, "
-            "not the pocket world; it has 23 million parameters, that of the published row 110 million."
-        )
+    setfit = [spec for variant in table.measured for spec in variant.specs if spec.method == SETFIT]
+    if setfit:
+        yield f"SetFit reads the texts alone, without instructions or names of classes.{_encoder(setfit)}"
     if any(row.variant is None for row in table.rows):
         yield f"{NOT_OURS} As published, not run here."
+
+
+def _encoder(specs: Sequence[RunSpec]) -> str:
+    """What to know of SetFit's encoder, where all runs have one whose size is known, or the pocket world."""
+    from baselines.setfit import ENCODERS
+
+    known = [ENCODERS[name].parameters for name in {spec.backbone for spec in specs} & ENCODERS.keys()]
+    parts = ["knows real English, not the pocket world"] if all(spec.data == POCKET for spec in specs) else []
+    if len({spec.backbone for spec in specs}) == len(known) == 1:
+        parts.append(f"has {known[0] / 1e6:.0f} million parameters, that of the published row 110 million")
+    return f" Its encoder {'; it '.join(parts)}." if parts else ""

@@ -42,6 +42,16 @@ class TaskData:
         return digest.hexdigest()[:16]
 
 
+def check_source(source: str) -> None:
+    """Returns if examples may come from there.
+
+    Raises:
+        UserError: it is neither `pocket` nor `hub` nor a folder.
+    """
+    if source not in (POCKET, HUB) and not Path(source).is_dir():
+        raise UserError(f"--data {source}: give {POCKET!r}, {HUB!r} or a folder with the datasets' files")
+
+
 @lru_cache(maxsize=32)
 def load_data(task: str, source: str) -> TaskData:
     """The examples of a task.
@@ -55,14 +65,13 @@ def load_data(task: str, source: str) -> TaskData:
         UserError: the source is unknown or cannot be reached, or its fields are not those that the task needs.
     """
     known = get_task(task)
+    check_source(source)
     if source == POCKET:
         data = _from_pocket(known)
-    elif source == HUB or Path(source).is_dir():
+    else:
         folder = None if source == HUB else Path(source)
         splits = (known.hub.train_split, known.hub.evaluation_split)
         data = TaskData(*(_real_rows(known, split, folder) for split in splits))
-    else:
-        raise UserError(f"--data {source}: give {POCKET!r}, {HUB!r} or a folder with the datasets' files")
     for split, rows in (("training", data.train), ("evaluation", data.evaluation)):
         if not rows:
             raise UserError(f"task {task}: the {split} split from {source} is empty")
@@ -88,11 +97,12 @@ def _real_rows(task: Task, split: str, folder: Path | None) -> list[Row]:
     files = _files_in(task, split, folder) if folder is not None else []
     files = files or _files_from_hub(task, split, folder)
     headings = task.hub.columns
+    absent = task.hub.absent if split == task.hub.evaluation_split else {}
     types = {field: task.types.get(field, TEXT) for field in task.fields}
     rows: list[Row] = []
     for file in files:
         read = ({headings.get(name, name): value for name, value in row.items()} for row in read_rows(file))
-        rows += conform(read, types, f"task {task.name}: {file}")
+        rows += conform(({**absent, **row} for row in read), types, f"task {task.name}: {file}")
     return rows
 
 

@@ -29,7 +29,7 @@ class HubSource:
     evaluation_split: str = "validation"
     """The split on which accuracy is reported."""
     revision: str | None = None
-    """Pinned commit."""
+    """Pinned commit; a branch that moves where the hub has nothing else to pin."""
     folder: str | None = None
     """Of the repository, with its Parquet files; called like the configuration if left out."""
     by_hand: str | None = None
@@ -38,6 +38,8 @@ class HubSource:
     """Split -> the name of its file as its authors give it out."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """Heading in the authors' files -> field of the dataset."""
+    absent: Mapping[str, object] = field(default_factory=dict)
+    """Field -> what stands for it in a file of the evaluation split that has no such column."""
 
     def patterns(self, split: str) -> list[str]:
         """Where a split's files are in the repository."""

@@ -48,7 +48,8 @@ def test_results_submit_validate(save: Any, tfew: Tfew, tmp_path: Path) -> None:
     result = tfew("raft", "submit", *options, "--out", str(out))
     assert (result.code, result.out) == (0, f"{out}\n")
     assert tfew("raft", "validate", str(out)).out == f"{out}: valid, 11 tasks, 2,640 predictions\n"
-    assert "11 problems" in tfew("raft", "validate", str(out), "--data", "hub").err, "the real test sets are others"
+    refused = tfew("raft", "validate", str(out), "--data", "hub").err
+    assert refused == f"tfew: {out}: valid, but for the generated tasks: give --data pocket\n"
 
 
 def test_runs_that_are_missing_are_named(save: Any, tfew: Tfew, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from experiments.raft.submission import check_submission, expected, predictions_csv, write_submission
+from experiments.raft import submission
+from experiments.raft.submission import Expected, check_submission, expected, predictions_csv, write_submission
 from tfew_pl.errors import UserError
 from tfew_pl.record import RunRecord
 from tfew_pl.spec import ZERO_SHOT, Evaluation, RunSpec
@@ -74,6 +75,9 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
     "ID": (_line(5, "x,overruling"), ", line 5: ID 'x' is no whole number"),
     "training ID": (_line(5, "49,overruling"), ", line 5: ID 49 is none of the test set's, 50 to 2399"),
     "large ID": (_line(5, "2400,overruling"), ", line 5: ID 2400 is none of the test set's"),
+    "zeros": (_line(5, "0053,overruling"), ", line 5: ID 0053 is none of the test set's"),
+    "long ID": (_line(5, f"{'9' * 5000},overruling"), ", line 5: ID 99999999999999999999... is none of the test set's"),
+    "mark": (lambda path: path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes()), ", line 1: a byte order mark before"),
     "twice": (_line(5, "50,overruling"), ", line 5: ID 50 is there already, in line 2"),
     "short": (_lines(lambda lines: lines[:-3]), ", line 2348: it ends after 2347 rows, expected 2350; ID 2397 is miss"),
     "quotes": (_line(8, '56,"overruling'), ", line 2351: not valid CSV"),
@@ -105,6 +109,24 @@ def test_every_file_is_looked_at(folder: Path, official: Any, tfew: Tfew, tmp_pa
     assert f"tfew: {empty}: it has no folder data" in tfew("raft", "validate", str(empty), "--data", "hub").err
 
 
+def test_predictions_for_other_data_are_told_so(
+    folder: Path, record: Callable[..., RunRecord], tmp_path_factory: Any, tfew: Tfew
+) -> None:
+    assert tfew("raft", "validate", str(folder)).err == (
+        f"tfew: {folder}: valid, but for the real test sets: give --data hub\n"
+    )
+    pocket = tmp_path_factory.mktemp("pocket")
+    write_submission(_records(record), pocket)
+    assert tfew("raft", "validate", str(pocket), "--data", "hub").err == (
+        f"tfew: {pocket}: valid, but for the generated tasks: give --data pocket\n"
+    )
+    result = tfew("raft", "validate", str(folder), "--data", "moon")
+    assert (result.code, result.err.splitlines()[0]) == (
+        2,
+        "tfew: --data moon: give 'pocket', 'hub' or a folder with the datasets' files",
+    )
+
+
 def _records(record: Callable[..., RunRecord], **fields: Any) -> list[RunRecord]:
     found = []
     for name in RAFT_TASKS:
@@ -126,7 +148,7 @@ def test_what_we_write_is_valid_and_says_what_was_predicted(
     lines = (folder / "data" / "one_stop_english" / "predictions.csv").read_text().splitlines()
     assert lines[:4] == ["ID,Label", "50,the end", "51,the beginning", "52,the middle"]
     assert sorted(path.name for path in folder.iterdir()) == ["data"]
-    with pytest.raises(UserError, match="is there already: remove it"):
+    with pytest.raises(UserError, match="is there already: give another --out"):
         write_submission(_records(record), folder)
 
 
@@ -134,6 +156,22 @@ def test_labels_are_the_datasets_own(record: Callable[..., RunRecord]) -> None:
     """Banking77's underscores stand for spaces in a prompt, and are back in the file."""
     banking = next(r for r in _records(record) if r.spec.task == "banking_77")
     assert predictions_csv(banking).splitlines()[2] == "51,red_pear"
+
+
+def test_another_test_set_is_refused_before_anything_is_written(
+    record: Callable[..., RunRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = _records(record)
+    known = expected("pocket")
+    short = Expected(known["overruling"].ids[:6], known["overruling"].labels)
+    monkeypatch.setattr(submission, "expected", lambda data: {**known, "overruling": short})
+    with pytest.raises(
+        UserError,
+        match=r"task overruling: the test set from pocket has 240 rows of IDs 50 to 289, the "
+        r"leaderboard's has 6 of 50 to 55",
+    ):
+        write_submission(records, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_incomplete_submission_is_not_written(record: Callable[..., RunRecord], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Tables 2 and 11 from synthetic predictions."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -69,6 +70,20 @@ def test_table2(record: RecordMaker) -> None:
     assert block.rows[0][0::2] == ("T-Few", "75.8")
     assert block.rows[1][2] == "-"
     assert block.rows[2] == ("Human baseline †", "-", "73.5")
+
+
+def test_what_is_said_of_setfits_encoder_is_said_of_the_one_that_was_used(record: RecordMaker) -> None:
+    def note(**fields: Any) -> str:
+        specs = [RunSpec(name, method="setfit", **fields) for name in RAFT_TASKS]
+        runs = [answers(record, spec, [0, 0, 0, 1], [0] * 4) for spec in specs]
+        table = raft_table([Variant.finished("SetFit", runs)])
+        (said,) = (note for note in table2(table, COMMAND).notes if note.startswith("SetFit"))
+        return said.partition("classes.")[2]
+
+    size = "has 23 million parameters, that of the published row 110 million."
+    assert note(backbone="all-minilm-l6-v2") == f" Its encoder knows real English, not the pocket world; it {size}"
+    assert note(backbone="all-minilm-l6-v2", data="hub") == f" Its encoder {size}"
+    assert note(backbone="another", data="hub") == ""
 
 
 def test_table11(record: RecordMaker) -> None:

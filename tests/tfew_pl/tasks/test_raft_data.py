@@ -83,6 +83,18 @@ def test_another_class_is_refused(downloaded: Path, tmp_path: Path) -> None:
         load_data("overruling", str(tmp_path))
 
 
+def test_a_test_file_needs_no_column_of_labels(tmp_path: Path) -> None:
+    (tmp_path / "overruling").mkdir()
+    (tmp_path / "overruling" / "train.csv").write_text("Sentence,ID,Label\nx,0,overruling\n")
+    test = tmp_path / "overruling" / "test.csv"
+    test.write_text("Sentence,ID\ny,50\n")
+    assert load_data("overruling", str(tmp_path)).evaluation == [{"Sentence": "y", "ID": 50, "Label": 0}]
+    (tmp_path / "overruling" / "train.csv").write_text("Sentence,ID\nx,0\n")
+    load_data.cache_clear()
+    with pytest.raises(UserError, match=r"train.csv lacks Label; it has Sentence, ID"):
+        load_data("overruling", str(tmp_path))
+
+
 def test_each_training_example_is_left_out_once(backbone_folder: Path) -> None:
     """As the release cuts them: ten of fifty at a time, in the dataset's order."""
     train = raft.rows("overruling", "train")

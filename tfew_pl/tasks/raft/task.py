@@ -200,7 +200,9 @@ def raft_task(
         choices=len(labels),
         shots=SHOTS,
         # Of a loading script, which nobody runs any more, the hub keeps what it gave as Parquet on a branch of its own.
-        hub=HubSource("ought/raft", name, "train", "test", revision="refs/convert/parquet"),
+        hub=HubSource(
+            "ought/raft", name, "train", "test", revision="refs/convert/parquet", absent={LABEL: UNLABELED_NAME}
+        ),
         types={ID: Number(), LABEL: Label((UNLABELED_NAME, *labels))},
         metric="macro-f1",
         labeled=False,
