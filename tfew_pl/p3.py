@@ -67,7 +67,8 @@ def weights(configurations: Sequence[str]) -> dict[str, float]:
     """How often each of P3's configurations, a dataset through a template, is drawn; those of no use here are left out.
 
     A configuration counts as many examples as its dataset has, or `CAP` divided by the dataset's templates if the
-    dataset is larger than `CAP`.
+    dataset is larger than `CAP`: T0's own rule. T-Few's release caps datasets larger than `CAP` divided by their
+    templates, and so draws less of those in between.
     """
     found: dict[str, float] = {}
     for dataset, size in TRAINING_SETS.items():

@@ -1,7 +1,8 @@
 """The split of the world: what everybody sees, and what is kept for development and for the test.
 
 Items in the parts "development" and "test" occur in running text (so that the model knows the words), never in
-a prompted or compact question before the held-out task that asks about them.
+a prompted or compact question before the held-out task that asks about them. A few of their words are also parts of
+other items, and occur as such: "cold" in "caught a cold".
 """
 
 import random
